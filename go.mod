@@ -1,0 +1,3 @@
+module github.com/refold-dev/refold
+
+go 1.26.0

@@ -1,0 +1,87 @@
+package contract
+
+// StatuszPath is where a projector serves Status, as JSON, on its HTTP port.
+const StatuszPath = "/statusz"
+
+// Port is the projector's HTTP port for /statusz, /metrics and /healthz.
+const Port = 8080
+
+// Status is the answer of /statusz: the counterpart of Document.
+type Status struct {
+	Version    int         `json:"version"`
+	Projection string      `json:"projection"`
+	Revision   string      `json:"revision"`
+	Contract   string      `json:"contract"` // hex SHA-256 of the contract file it runs
+	Build      string      `json:"build"`    // the projector's version
+	StartedAt  string      `json:"startedAt"`
+	Partitions []Partition `json:"partitions"`
+}
+
+// State of a partition.
+type State string
+
+const (
+	StateClaiming   State = "Claiming"   // raising the epoch, reading the checkpoint
+	StateWaiting    State = "Waiting"    // the stream is not there yet, or ends before source.from
+	StateCatchingUp State = "CatchingUp" // folding, behind the tail
+	StateLive       State = "Live"       // folding at the tail
+	StateBackingOff State = "BackingOff" // a transient fault; tries again by itself
+	StateHalted     State = "Halted"     // a person must act; see Problem. Credentials and such are still tried again, slowly
+	StateFenced     State = "Fenced"     // a successor holds the partition
+	StateStopped    State = "Stopped"    // shut down
+)
+
+// History says whether the stream still holds everything from source.from on.
+type History string
+
+const (
+	HistoryComplete   History = "Complete"
+	HistoryIncomplete History = "Incomplete"
+	HistoryUnknown    History = "Unknown"
+)
+
+// Partition is one stream's state in one projector.
+type Partition struct {
+	Partition       int      `json:"partition"`
+	Stream          string   `json:"stream"`
+	State           State    `json:"state"`
+	Claimed         bool     `json:"claimed"` // has held the partition at least once; Position and Events are then the ledger's
+	Epoch           int64    `json:"epoch"`
+	Position        string   `json:"position"`  // last stream ID whose effect is in the read model, "0-0" at first
+	Tail            string   `json:"tail"`      // the stream's last generated ID, "" while unknown
+	Entries         int64    `json:"entries"`   // ordinal of Position in the stream, -1 while unknown
+	Events          int64    `json:"events"`    // folded into this revision since it began
+	LagEvents       int64    `json:"lagEvents"` // entries after Position, -1 while unknown
+	LagSeconds      int64    `json:"lagSeconds"`
+	CaughtUp        bool     `json:"caughtUp"` // lag is within a batch of the tail
+	EventsPerSecond float64  `json:"eventsPerSecond"`
+	Skipped         Skipped  `json:"skipped"`
+	Rejected        int64    `json:"rejectedCommits"` // commits that an epoch above ours refused, in this process
+	History         History  `json:"history"`
+	Problem         *Problem `json:"problem,omitempty"`
+}
+
+// Skipped counts, since this process started, events that touch nothing.
+type Skipped struct {
+	UnnamedType int64 `json:"unnamedType"` // no rule names the type
+	NoKey       int64 `json:"noKey"`       // the key expression gave no key
+}
+
+// Problem is why a partition does not advance.
+type Problem struct {
+	Reason    string `json:"reason"`            // one of the Reason constants
+	Message   string `json:"message"`           // what happened; no secret, no changing number
+	Remedy    string `json:"remedy"`            // what a person should do, or that nothing is needed
+	Permanent bool   `json:"permanent"`         // a person must act
+	EventID   string `json:"eventID,omitempty"` // the event that could not be folded
+	Since     string `json:"since"`             // RFC 3339
+}
+
+// Result is what a finite job (drop) writes to its termination message, as
+// JSON under 4 KiB.
+type Result struct {
+	Version int      `json:"version"`
+	Done    bool     `json:"done"`
+	Message string   `json:"message"`
+	Problem *Problem `json:"problem,omitempty"`
+}

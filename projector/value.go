@@ -1,0 +1,174 @@
+package projector
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math"
+	"strconv"
+	"time"
+
+	"github.com/refold-dev/refold/projector/contract"
+)
+
+// Kind is a field's type.
+type Kind uint8
+
+const (
+	Unset Kind = iota
+	String
+	Integer
+	Number
+	Boolean
+	Timestamp
+	JSON
+)
+
+var kindNames = [...]string{"Unset", contract.TypeString, contract.TypeInteger, contract.TypeNumber,
+	contract.TypeBoolean, contract.TypeTimestamp, contract.TypeJSON}
+
+func (k Kind) String() string { return kindNames[k] }
+
+// ParseKind reads the name of a type as it stands in a manifest.
+func ParseKind(name string) (Kind, error) {
+	for k := String; k <= JSON; k++ {
+		if kindNames[k] == name {
+			return k, nil
+		}
+	}
+	return Unset, fmt.Errorf("unknown type %q: want one of %q", name, kindNames[1:])
+}
+
+// Value is one field's value. Its zero value is absent. Values own their bytes
+// and are compared with ==.
+type Value struct {
+	kind Kind
+	num  int64  // Integer, Boolean (0, 1), Number (its IEEE 754 bits)
+	str  string // String, Timestamp (RFC 3339, UTC, shortest fraction), JSON (compact)
+}
+
+// StringValue is any bytes, also such that are not UTF-8.
+func StringValue(s string) Value { return Value{kind: String, str: s} }
+
+// IntegerValue is a 64-bit signed integer.
+func IntegerValue(n int64) Value { return Value{kind: Integer, num: n} }
+
+// NumberValue is a 64-bit float; NaN and the infinities are refused.
+func NumberValue(f float64) (Value, error) {
+	if math.IsNaN(f) || math.IsInf(f, 0) {
+		return Value{}, fmt.Errorf("%v is not a number that a read model can hold", f)
+	}
+	return Value{kind: Number, num: int64(math.Float64bits(f))}, nil
+}
+
+// BooleanValue is true or false.
+func BooleanValue(b bool) Value {
+	if b {
+		return Value{kind: Boolean, num: 1}
+	}
+	return Value{kind: Boolean}
+}
+
+// TimestampValue is a time to the nanosecond, in UTC. Years 1 to 9999.
+func TimestampValue(t time.Time) (Value, error) {
+	t = t.UTC()
+	if t.Year() < 1 || t.Year() > 9999 {
+		return Value{}, fmt.Errorf("the year %d is out of range: 1 to 9999", t.Year())
+	}
+	return Value{kind: Timestamp, str: t.Format(time.RFC3339Nano)}, nil
+}
+
+// JSONValue is a JSON document, stored compact.
+func JSONValue(doc []byte) (Value, error) {
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, doc); err != nil {
+		return Value{}, notA(JSON, string(doc))
+	}
+	return Value{kind: JSON, str: compact.String()}, nil
+}
+
+// IsSet says whether there is a value.
+func (v Value) IsSet() bool { return v.kind != Unset }
+
+// Kind is the value's type.
+func (v Value) Kind() Kind { return v.kind }
+
+// Str is the text of a String, Timestamp or JSON.
+func (v Value) Str() string { return v.str }
+
+// Int is an Integer's number.
+func (v Value) Int() int64 { return v.num }
+
+// Float is a Number's number.
+func (v Value) Float() float64 { return math.Float64frombits(uint64(v.num)) }
+
+// Bool is a Boolean's truth.
+func (v Value) Bool() bool { return v.num != 0 }
+
+// AppendText appends the canonical text, as read models of text hold it:
+// decimal integers, shortest round-trip floats, true and false, RFC 3339
+// times, compact JSON, a string's own bytes.
+func (v Value) AppendText(b []byte) []byte {
+	switch v.kind {
+	case Integer:
+		return strconv.AppendInt(b, v.num, 10)
+	case Number:
+		return strconv.AppendFloat(b, v.Float(), 'g', -1, 64)
+	case Boolean:
+		return strconv.AppendBool(b, v.Bool())
+	default:
+		return append(b, v.str...)
+	}
+}
+
+// Text is AppendText as a string.
+func (v Value) Text() string {
+	if v.kind == String || v.kind == Timestamp || v.kind == JSON {
+		return v.str
+	}
+	return string(v.AppendText(nil))
+}
+
+// ParseText reads what AppendText wrote. Text of another shape is an error
+// that names the kind.
+func ParseText(kind Kind, text string) (Value, error) {
+	switch kind {
+	case String:
+		return StringValue(text), nil
+	case Integer:
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			return Value{}, notA(kind, text)
+		}
+		return IntegerValue(n), nil
+	case Number:
+		f, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return Value{}, notA(kind, text)
+		}
+		return NumberValue(f)
+	case Boolean:
+		if text != "true" && text != "false" {
+			return Value{}, notA(kind, text)
+		}
+		return BooleanValue(text == "true"), nil
+	case Timestamp:
+		t, err := time.Parse(time.RFC3339Nano, text)
+		if err != nil {
+			return Value{}, notA(kind, text)
+		}
+		return TimestampValue(t)
+	case JSON:
+		return JSONValue([]byte(text))
+	}
+	return Value{}, fmt.Errorf("no value has the type %s", kind)
+}
+
+// notA says what the text should have been; long text is cut.
+func notA(kind Kind, text string) error {
+	const most = 64
+	if len(text) > most {
+		text = text[:most] + "…"
+	}
+	return fmt.Errorf("%q is not of type %s", text, kind)
+}
