@@ -1,0 +1,56 @@
+package redis
+
+import (
+	"bufio"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+)
+
+// ping answers nil when the server takes commands: it listens, has loaded its data and accepts the password.
+func (s *Server) ping() error {
+	connection, err := s.dial()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = connection.Close() }()
+	if err := connection.SetDeadline(time.Now().Add(2 * time.Second)); err != nil {
+		return err
+	}
+	reader := bufio.NewReader(connection)
+	if s.config.password != "" {
+		if err := roundTrip(connection, reader, "+OK", "AUTH", s.config.password); err != nil {
+			return err
+		}
+	}
+	return roundTrip(connection, reader, "+PONG", "PING")
+}
+
+func (s *Server) dial() (net.Conn, error) {
+	dialer := &net.Dialer{Timeout: time.Second}
+	if s.config.tls {
+		return tls.DialWithDialer(dialer, "tcp", s.Addr(), s.TLSConfig())
+	}
+	return dialer.Dial("tcp", s.Addr())
+}
+
+func roundTrip(connection net.Conn, reader *bufio.Reader, want string, words ...string) error {
+	var request strings.Builder
+	fmt.Fprintf(&request, "*%d\r\n", len(words))
+	for _, word := range words {
+		fmt.Fprintf(&request, "$%d\r\n%s\r\n", len(word), word)
+	}
+	if _, err := connection.Write([]byte(request.String())); err != nil {
+		return err
+	}
+	line, err := reader.ReadString('\n')
+	if err != nil {
+		return err
+	}
+	if got := strings.TrimSpace(line); got != want {
+		return fmt.Errorf("%s answered %q", words[0], got)
+	}
+	return nil
+}
