@@ -1,0 +1,73 @@
+# `make demo` runs the main job, `make test` the tests. Both install or build
+# what is missing and say so. `make help` lists the rest.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+TOOL := go tool -modfile=hack/tools/go.mod
+GUARD := bin/guard
+TESTBED := bin/testbed
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+# Packages whose tests need no cluster.
+TESTED := ./api/... ./cmd/... ./controllers/... ./projector/... ./hack/...
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(GUARD) ## Run the main job from nothing (CONTEXT=name: in a cluster of yours)
+	@go run ./hack/demo $(if $(CONTEXT),--context $(CONTEXT))
+
+demo-down: ## Take away all that the demo made
+	@go run ./hack/demo --down $(if $(CONTEXT),--context $(CONTEXT))
+
+test: test-needs ## Run all tests on real servers (PKG=./projector/... RUN=TestName to choose)
+	@assets=$$($(TESTBED) assets) && echo "== go test -race, kube-apiserver and etcd from $$assets" && \
+	KUBEBUILDER_ASSETS=$$assets $(GUARD) go test -race -timeout 20m $(if $(RUN),-run '$(RUN)') $(or $(PKG),$(TESTED))
+
+e2e: test-needs ## Run the end-to-end tests on the testbed's cluster (taken down again if it was not up before)
+	@$(TESTBED) status >/dev/null 2>&1 || trap '$(TESTBED) down' EXIT; \
+	$(TESTBED) up && $(GUARD) go test -tags e2e -count=1 -v -timeout 40m $(if $(RUN),-run '$(RUN)') ./hack/e2e
+
+lint: ## Check style and layering
+	@$(TOOL) golangci-lint run ./...
+
+generate: ## Make CRD, RBAC and deep copies anew from the types
+	@$(TOOL) controller-gen object paths=./api/...
+	@$(TOOL) controller-gen crd paths=./api/... output:crd:artifacts:config=config/crd/bases
+	@$(TOOL) controller-gen rbac:roleName=refold-manager paths=./controllers/... output:rbac:artifacts:config=config/rbac
+
+golden: ## Write the golden files anew; read the diff before you commit it
+	@go test ./controllers/resources/... ./controllers/plan/... ./projector/... -update
+
+verify: ## Fail if anything generated is stale, or modules are untidy
+	@state() { git diff HEAD; git ls-files --others --exclude-standard; }; before=$$(state | sha256sum) && \
+	$(MAKE) --no-print-directory generate && go mod tidy && gofmt -l -w api cmd controllers hack projector && \
+	if [ "$$before" != "$$(state | sha256sum)" ]; then git --no-pager diff --stat; echo "verify: the above was stale; commit what 'make generate', 'go mod tidy' and gofmt wrote"; exit 1; fi
+	@go mod verify >/dev/null && $(TOOL) kustomize build config/default >/dev/null && echo "verify: generated files, modules and manifests are current"
+
+build: ## Build the binaries into bin/
+	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+
+deploy: ## Install Refold into the current kubectl context (images: see docs/install.md)
+	@$(TOOL) kustomize build config/default | kubectl apply --server-side -f -
+
+undeploy: ## Remove Refold from the current kubectl context
+	@$(TOOL) kustomize build config/default | kubectl delete --ignore-not-found -f -
+
+clean: ## Remove what was built here (caches stay)
+	@rm -rf bin build
+
+$(GUARD): $(wildcard hack/guard/*.go)
+	@go build -o $@ ./hack/guard
+
+.PHONY: testbed
+testbed:
+	@go build -o $(TESTBED) ./hack/testbed
+
+# The race detector needs a C compiler; the data plane's tests need Redis.
+.PHONY: test-needs
+test-needs: $(GUARD) testbed
+	@command -v gcc >/dev/null || { echo "== installing gcc, which the race detector needs"; apt-get install -y -qq --no-install-recommends gcc libc6-dev >/dev/null; }
+	@$(TESTBED) redis install >/dev/null
+
+.PHONY: help demo demo-down test e2e lint generate golden verify build deploy undeploy clean
