@@ -3,9 +3,10 @@ package redis
 import (
 	"os"
 	"os/exec"
-	"runtime"
 	"syscall"
 	"time"
+
+	"github.com/refold-dev/refold/hack/testbed/proc"
 )
 
 // process is a child that cannot outlive this one.
@@ -14,54 +15,43 @@ type process struct {
 	ended   chan struct{} // closed when the child has been waited for
 }
 
-// startProcess starts a program in a process group of its own, with its output appended to logFile.
-//
-// The kernel kills the child when the thread that started it ends (PR_SET_PDEATHSIG), which covers a test binary that is
-// killed. The Go runtime ends idle threads as it likes, so one goroutine keeps the starting thread to itself until the
-// child has ended.
+// startProcess starts a program with its output appended to logFile.
 func startProcess(binary string, args []string, dir, logFile string) (*process, error) {
 	log, err := os.OpenFile(logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}
+	defer func() { _ = log.Close() }()
 	command := exec.Command(binary, args...)
 	command.Dir = dir
 	command.Stdout, command.Stderr = log, log
-	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	started := &process{command: command, ended: make(chan struct{})}
-	result := make(chan error)
-	go started.own(log, result)
-	return started, <-result
-}
-
-func (p *process) own(log *os.File, result chan<- error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	defer func() { _ = log.Close() }()
-	defer close(p.ended)
-	err := p.command.Start()
-	result <- err
-	if err == nil {
-		_ = p.command.Wait()
+	wait, err := proc.StartBound(command)
+	if err != nil {
+		return nil, err
 	}
+	started := &process{command: command, ended: make(chan struct{})}
+	go func() {
+		defer close(started.ended)
+		_ = wait()
+	}()
+	return started, nil
 }
 
 func (p *process) pid() int { return p.command.Process.Pid }
 
-// signal reaches the whole group. The child is not yet waited for whenever a caller has just seen it run, so its id can
-// be recycled only in the instant between, and then only for a group of that very id.
+// signal reaches the whole group, which is the server and the children that it forks to write files.
 func (p *process) signal(signal syscall.Signal) {
 	_ = syscall.Kill(-p.pid(), signal)
 }
 
 func (p *process) endsWithin(limit time.Duration) bool {
+	select {
+	case <-p.ended:
+		return true
+	default:
+	}
 	if limit == 0 {
-		select {
-		case <-p.ended:
-			return true
-		default:
-			return false
-		}
+		return false
 	}
 	select {
 	case <-p.ended:
