@@ -14,6 +14,7 @@ import (
 // Kind is a field's type.
 type Kind uint8
 
+// The types that a manifest may name, after Unset, which is the absence of a value.
 const (
 	Unset Kind = iota
 	String

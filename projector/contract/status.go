@@ -20,6 +20,7 @@ type Status struct {
 // State of a partition.
 type State string
 
+// What a partition may be doing.
 const (
 	StateClaiming   State = "Claiming"   // raising the epoch, reading the checkpoint
 	StateWaiting    State = "Waiting"    // the stream is not there yet, or ends before source.from
@@ -34,6 +35,7 @@ const (
 // History says whether the stream still holds everything from source.from on.
 type History string
 
+// What can be said of the history.
 const (
 	HistoryComplete   History = "Complete"
 	HistoryIncomplete History = "Incomplete"
