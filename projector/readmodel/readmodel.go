@@ -27,12 +27,19 @@ type Claim struct {
 	Revision   string
 	Partition  int
 	Start      projector.ID // the position of a revision that has no ledger yet
+	// Held is the epoch of this process's last claim of the partition, 0 for
+	// its first. A ledger above it belongs to a successor: ErrFenced.
+	Held int64
 }
 
-// Entity is one entity's key and its state.
+// Entity is one entity's key and what is to be written of it.
 type Entity struct {
 	Key   string
-	State *projector.State
+	State *projector.State // as it shall be
+	// Stored is the state as it was last loaded or committed; nil, or one that
+	// does not exist, for an entity that is not in the store. A store writes
+	// the difference.
+	Stored *projector.State
 }
 
 // Sentinels, matched with errors.Is. Every other error of a store is a
@@ -53,13 +60,16 @@ type Store interface {
 	// step; it makes the ledger if the revision is new. It fails with
 	// ReasonReplayNeeded when the model was folded by another revision (one that
 	// has folded no event yet gives way), and ReasonNotOwned when what stands
-	// there is not Refold's.
+	// there is not Refold's. A process claims a partition again after a fault
+	// with Held set, so that it never takes it back from a successor; the
+	// former Partition is then no longer used.
 	Claim(ctx context.Context, c Claim) (Partition, Checkpoint, error)
 
-	// Drop removes the projection's ledger and, unless keep is true, every
-	// entity it published. It removes nothing that Refold did not create, may
-	// be run again at any time and blocks the server for no longer than a
-	// bounded batch.
+	// Drop removes every entity that the projection published, and its ledger.
+	// With keep it removes neither: the ledger says how far the entities are
+	// folded, and a Projection of the same name and revision goes on from
+	// there. It removes nothing that Refold did not create, may be run again
+	// at any time and blocks the server for no longer than a bounded batch.
 	Drop(ctx context.Context, projection string, keep bool) error
 
 	// Close frees connections. No call may be under way.

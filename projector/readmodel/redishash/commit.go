@@ -1,0 +1,235 @@
+package redishash
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/refold-dev/refold/projector"
+	"github.com/refold-dev/refold/projector/contract"
+	"github.com/refold-dev/refold/projector/fault"
+	"github.com/refold-dev/refold/projector/readmodel"
+)
+
+// wordsPerCommand bounds how many keys one variadic command names.
+const wordsPerCommand = 1000
+
+// holder is who holds the partition, as the ledger says.
+type holder struct {
+	active  string
+	epoch   int64 // 0: there is no position
+	watched bool  // control is there, and watched
+}
+
+// Commit implements readmodel.Partition. When something touched the ledger and
+// the claim still holds, it is tried once more.
+func (p *partition) Commit(ctx context.Context, changed []readmodel.Entity, next readmodel.Checkpoint) error {
+	if next.Epoch != p.epoch {
+		return readmodel.ErrFenced
+	}
+	err := p.commit(ctx, changed, next)
+	if errors.Is(err, errContended) {
+		err = p.commit(ctx, changed, next)
+	}
+	if errors.Is(err, errContended) {
+		return &fault.Error{
+			Reason:  contract.ReasonReadModelUnreachable,
+			Message: fmt.Sprintf("something else keeps writing to the ledger %q", p.names.position),
+			Remedy:  "nothing: it is tried again; find out what writes there",
+			Err:     err,
+		}
+	}
+	return err
+}
+
+// commit is one attempt, under the WATCH that is already there.
+func (p *partition) commit(ctx context.Context, changed []readmodel.Entity, next readmodel.Checkpoint) error {
+	if err := p.holds(); err != nil {
+		return err
+	}
+	if err := p.watchCreated(ctx, changed); err != nil {
+		return err
+	}
+	pipe := p.conn.Pipeline()
+	pipe.Do(ctx, "multi")
+	touched := p.queueEntities(ctx, pipe, changed)
+	pipe.Do(ctx, positionArgs(p.names.position, next)...)
+	exec := pipe.Do(ctx, "exec")
+	watched := p.queueWatch(ctx, pipe)
+	cmds, _ := pipe.Exec(ctx) // each reply is looked at
+
+	outcome := execError(cmds, exec)
+	if outcome == nil {
+		outcome = p.whole(exec, touched)
+	}
+	if outcome != nil && !errors.Is(outcome, errContended) {
+		return outcome
+	}
+	// A watch that failed behind an EXEC that did not is the next commit's
+	// trouble: seen then says that there is no ledger.
+	if err := p.readWatch(watched); err != nil && outcome != nil {
+		return err
+	}
+	return outcome
+}
+
+// holds says, by what was read after the WATCH, whether the claim still holds.
+func (p *partition) holds() error {
+	switch {
+	case !p.seen.watched:
+		return ledgerGone(p.names.position)
+	case p.seen.epoch > p.epoch, p.seen.active != p.names.revision:
+		return readmodel.ErrFenced
+	case p.seen.epoch < p.epoch:
+		return ledgerGone(p.names.position)
+	}
+	return nil
+}
+
+// watchCreated watches the keys that the commit will create and makes sure
+// that there is nothing yet: HSET would write into what is someone else's.
+func (p *partition) watchCreated(ctx context.Context, changed []readmodel.Entity) error {
+	created := p.created(changed)
+	if len(created) == 0 {
+		return nil
+	}
+	pipe := p.conn.Pipeline()
+	counts := make([]*redis.Cmd, 0, len(created)/wordsPerCommand+1)
+	for chunk := range chunks(created) {
+		pipe.Do(ctx, append([]any{"watch"}, chunk...)...)
+		counts = append(counts, pipe.Do(ctx, append([]any{"exists"}, chunk...)...))
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return redisFault(err)
+	}
+	for _, count := range counts {
+		if n, _ := count.Int64(); n > 0 {
+			return p.firstForeign(ctx, created)
+		}
+	}
+	return nil
+}
+
+// created lists the Redis keys of entities that are not in the store yet.
+func (p *partition) created(changed []readmodel.Entity) (keys []any) {
+	for i := range changed {
+		if changed[i].State.Exists() && !inStore(&changed[i]) {
+			keys = append(keys, p.store.prefix+changed[i].Key)
+		}
+	}
+	return keys
+}
+
+func inStore(e *readmodel.Entity) bool { return e.Stored != nil && e.Stored.Exists() }
+
+// firstForeign names the first of keys that exists.
+func (p *partition) firstForeign(ctx context.Context, keys []any) error {
+	for _, key := range keys {
+		n, err := p.conn.Exists(ctx, key.(string)).Result()
+		if err != nil {
+			return redisFault(err)
+		}
+		if n > 0 {
+			return foreignEntity(key.(string))
+		}
+	}
+	return errContended // it was there for a moment
+}
+
+// queueEntities queues what differs between the stored and the new states. It
+// returns, for each queued command, the key it writes.
+func (p *partition) queueEntities(ctx context.Context, pipe redis.Pipeliner, changed []readmodel.Entity) (touched []string) {
+	var added, removed []any
+	for i := range changed {
+		e := &changed[i]
+		key := p.store.prefix + e.Key
+		switch {
+		case e.State.Exists():
+			touched = p.queueFields(ctx, pipe, touched, key, e)
+			if !inStore(e) {
+				added = append(added, e.Key)
+			}
+		case inStore(e):
+			pipe.Do(ctx, "unlink", key)
+			touched = append(touched, key)
+			removed = append(removed, e.Key)
+		}
+	}
+	for chunk := range chunks(added) {
+		pipe.Do(ctx, append([]any{"sadd", p.names.keys}, chunk...)...)
+		touched = append(touched, p.names.keys)
+	}
+	for chunk := range chunks(removed) {
+		pipe.Do(ctx, append([]any{"srem", p.names.keys}, chunk...)...)
+		touched = append(touched, p.names.keys)
+	}
+	return touched
+}
+
+// queueFields queues at most one HSET and one HDEL.
+func (p *partition) queueFields(ctx context.Context, pipe redis.Pipeliner, touched []string, key string, e *readmodel.Entity) []string {
+	set, unset := append(make([]any, 0, 2+2*len(p.fields)), "hset", key), []any{"hdel", key}
+	none := len(unset)
+	for slot := range p.fields {
+		was, is := projector.Value{}, e.State.At(slot)
+		if inStore(e) {
+			was = e.Stored.At(slot)
+		}
+		switch {
+		case was == is:
+		case !is.IsSet():
+			unset = append(unset, p.fields[slot])
+		default:
+			set = append(set, p.fields[slot], is.Text())
+		}
+	}
+	for _, words := range [][]any{set, unset} {
+		if len(words) > none {
+			pipe.Do(ctx, words...)
+			touched = append(touched, key)
+		}
+	}
+	return touched
+}
+
+// whole makes sure that every command of an executed transaction did its
+// work. Redis goes on after a command that fails in EXEC, as one does on an
+// entity that was replaced by another type behind our back: the commit then
+// misses that entity, and the only honest answer is to stop and say so.
+func (p *partition) whole(exec *redis.Cmd, touched []string) error {
+	at, failed := firstFailure(exec)
+	if failed == nil {
+		return nil
+	}
+	if at < len(touched) && isWrongType(failed) {
+		return changedByHand(touched[at], "it is no longer what it was when it was loaded, and could not be written")
+	}
+	return ledgerFault(p.names.position, failed)
+}
+
+// watch is a WATCH of the ledger and the look at who holds the partition.
+type watch struct{ watch, active, epoch *redis.Cmd }
+
+// queueWatch queues the watch for the next commit.
+func (p *partition) queueWatch(ctx context.Context, pipe redis.Pipeliner) watch {
+	return watch{
+		watch:  pipe.Do(ctx, "watch", p.names.control, p.names.position),
+		active: pipe.Do(ctx, "hget", p.names.control, fieldActive),
+		epoch:  pipe.Do(ctx, "hget", p.names.position, fieldEpoch),
+	}
+}
+
+// readWatch keeps what the watch saw.
+func (p *partition) readWatch(w watch) error {
+	active, activeErr := w.active.Text()
+	epoch, epochErr := w.epoch.Int64()
+	p.seen = holder{active, epoch, w.watch.Err() == nil && activeErr == nil}
+	for _, err := range []error{w.watch.Err(), activeErr, epochErr} {
+		if err != nil && !errors.Is(err, redis.Nil) {
+			return ledgerFault(p.names.position, err)
+		}
+	}
+	return nil
+}
