@@ -28,6 +28,9 @@ e2e: test-needs ## Run the end-to-end tests on the testbed's cluster (taken down
 	@$(TESTBED) status >/dev/null 2>&1 || trap '$(TESTBED) down' EXIT; \
 	$(TESTBED) up && $(GUARD) go test -tags e2e -count=1 -v -timeout 40m $(if $(RUN),-run '$(RUN)') ./hack/e2e
 
+bench: testbed ## Measure replay speed as a ratio to a raw drain of the log
+	@$(TESTBED) redis install >/dev/null && go run ./hack/bench
+
 lint: ## Check style and layering
 	@$(TOOL) golangci-lint run ./...
 
@@ -70,4 +73,4 @@ test-needs: $(GUARD) testbed
 	@command -v gcc >/dev/null || { echo "== installing gcc, which the race detector needs"; apt-get install -y -qq --no-install-recommends gcc libc6-dev >/dev/null; }
 	@$(TESTBED) redis install >/dev/null
 
-.PHONY: help demo demo-down test e2e lint generate golden verify build deploy undeploy clean
+.PHONY: help demo demo-down test e2e bench lint generate golden verify build deploy undeploy clean
