@@ -5,6 +5,7 @@ import (
 	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/coredns/coredns/coremain"
 
+	_ "github.com/coredns/coredns/plugin/bind"
 	_ "github.com/coredns/coredns/plugin/cache"
 	_ "github.com/coredns/coredns/plugin/errors"
 	_ "github.com/coredns/coredns/plugin/health"
@@ -12,8 +13,8 @@ import (
 	_ "github.com/coredns/coredns/plugin/ready"
 )
 
-// Directives lists the plugins in the order in which a query passes them; upstream's list is an init of a package that
-// is not linked here.
+// Directives lists the plugins in the order in which a query passes them; upstream keeps its list in a package that links all
+// of them.
 func init() {
 	dnsserver.Directives = []string{"bind", "health", "ready", "errors", "cache", "kubernetes"}
 }
