@@ -1,17 +1,21 @@
 // Package redisconn connects to the Redis that a contract names, and says what
 // a Redis error means: which reason, whether a person must act, and what to do.
-// It retries nothing, sends no command of its own beyond the handshake and
-// keeps no credential: those are read from their files at every connection.
+// It retries nothing, sends no command of its own beyond the handshake, and
+// keeps no credential or certificate: they are read from their files at every
+// connection, so that a rotated Secret heals without a restart.
 package redisconn
 
 import (
+	"context"
+	"time"
+
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/refold-dev/refold/projector/contract"
-	"github.com/refold-dev/refold/projector/fault"
 )
 
-// Side is what a Redis is to the projector; messages name it.
+// Side is what a Redis is to the projector; messages and remedies name it.
 type Side int
 
 const (
@@ -19,9 +23,64 @@ const (
 	ReadModel
 )
 
-// New makes a client without dialling.
-func New(side Side, r contract.Redis) (*redis.Client, error) { return nil, nil }
+// field is where the manifest describes that Redis.
+func (s Side) field() string {
+	if s == ReadModel {
+		return "readModel.redisHash"
+	}
+	return "source.redis"
+}
 
-// Classify says what err means. It is nil for no error and for a context that
-// has ended, which the caller handles.
-func Classify(side Side, err error) *fault.Error { return fault.As(err) }
+// clientName is what CLIENT LIST shows.
+const clientName = "refold"
+
+// Timeouts of one connection. A server that says nothing for so long is away;
+// whoever blocks on purpose adds the time that it blocks.
+const (
+	DialTimeout  = 5 * time.Second
+	ReadTimeout  = 5 * time.Second
+	WriteTimeout = 5 * time.Second
+)
+
+// poolSize is small: a projector has one loop a partition, and a stranger's
+// server is not to be crowded.
+const poolSize = 4
+
+// New makes a client and does not dial. It is an error, in words for the one
+// who wrote the manifest, when the contract does not name a Redis. The client
+// never tries anything again by itself.
+func New(side Side, r contract.Redis) (*redis.Client, error) {
+	a, err := parseURL(side, r)
+	if err != nil {
+		return nil, err
+	}
+	d := &dialer{tls: a.tls, host: a.host, files: r.TLS}
+	return redis.NewClient(&redis.Options{
+		Addr:                       a.hostPort,
+		DB:                         a.db,
+		Dialer:                     d.dial,
+		OnConnect:                  introduce,
+		CredentialsProviderContext: credentials(r.Credentials),
+		// RESP2 has every answer that is needed, and no pushes in between.
+		Protocol:                 2,
+		DisableIdentity:          true,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+		MaxRetries:               -1,
+		DialerRetries:            1,
+		DialTimeout:              DialTimeout,
+		ReadTimeout:              ReadTimeout,
+		WriteTimeout:             WriteTimeout,
+		ContextTimeoutEnabled:    true,
+		PoolSize:                 poolSize,
+		PipelinePoolSize:         -1,
+	}), nil
+}
+
+// introduce names the connection, for those who look at CLIENT LIST. A server
+// or an ACL that does not let it is no reason not to connect.
+func introduce(ctx context.Context, cn *redis.Conn) error {
+	if err := cn.ClientSetName(ctx, clientName).Err(); err != nil && !isServerError(err) {
+		return err
+	}
+	return nil
+}
