@@ -1,83 +1,125 @@
 // Package stream reads one Redis Stream exactly: in order, without a gap, and
 // with its history checked, so that what it hands on is what was added after a
-// position or an error that says why it cannot be. It keeps the consumer group
+// position, or an error that says why it cannot be. It keeps the consumer group
 // that shows the position to others. It folds nothing, stores nothing, retries
 // nothing and knows no read model: retry, backoff and shutdown are the engine's.
+//
+// A batch is handed on only when it is proven. Each XREAD travels with an XINFO
+// STREAM behind it. What is removed from a stream never comes back, so if the
+// later answer shows that nothing after the position is gone, nothing was gone
+// when the earlier one was made. See judge.
 package stream
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/refold-dev/refold/projector"
 	"github.com/refold-dev/refold/projector/contract"
+	"github.com/refold-dev/refold/projector/redisconn"
 )
 
 // Limit bounds a batch. Zero means a sensible default.
 type Limit struct {
 	Events int // at most so many
-	Bytes  int // of replies, aimed at; a single larger event still passes
+	Bytes  int // of one reply, aimed at; a single larger event still passes
 }
 
 // Reader reads one stream. It is used by one goroutine at a time; batches may
-// be released by any.
+// be released by any. While it is behind, the next batch is fetched while the
+// last one is folded.
 type Reader struct {
 	client *redis.Client
 	src    contract.Source
 	group  string
+
+	wire  *wire // what batches come over; nil when there is none
+	count int   // of the next request, follows the size of events
+	next  *ahead
+
+	mu   sync.Mutex
+	free []*Batch
 }
 
 // NewReader does no I/O and starts nothing.
 func NewReader(client *redis.Client, src contract.Source, group string) *Reader {
-	return &Reader{client: client, src: src, group: group}
+	return &Reader{client: client, src: src, group: group, count: firstCount}
 }
-
-// Info is what the server says of the stream, and what follows from it.
-type Info struct {
-	Exists       bool
-	Length       int64
-	EntriesAdded int64        // ever added, -1 when the server does not say
-	LastID       projector.ID // last generated
-	FirstID      projector.ID // of the first entry there is; zero when there is none
-	LastEntryID  projector.ID // of the last entry there is; zero when there is none
-	MaxDeletedID projector.ID // the largest ID that was deleted
-	History      contract.History
-	Entries      int64 // the position's ordinal, -1 while unknown
-}
-
-// Batch is the entries after a position, in order and without a gap. Its
-// events are views into its buffer: valid until Release.
-type Batch struct {
-	Events      []projector.Event
-	Last        projector.ID // of the last event; the position itself when empty
-	Entries     int64        // ordinal of Last, -1 while unknown
-	Tail        projector.ID // the stream's last generated ID, as of this batch
-	TailEntries int64        // entries ever added, as of this batch, -1 while unknown
-	Bytes       int          // size of the reply
-}
-
-// Release gives the buffer back; the events are not valid any more.
-func (b *Batch) Release() {}
 
 // Check looks at the stream against the position, before anything is folded
-// and after every reconnect.
+// and after every reconnect. Info is what is known also when there is an error.
+// Entries is the position's ordinal, -1 while unknown. Of a new revision the
+// position is source.from's Prev.
+//
+// Errors are the context's, or faults: SourceMissing and FromAfterEnd where the
+// revision is new and only has to wait; SourceDiverged and HistoryLost where the
+// log is not, or not wholly, the one that the position belongs to; and what
+// redisconn.Classify makes of the server's.
 func (r *Reader) Check(ctx context.Context, position projector.ID, entries int64) (Info, error) {
-	return Info{}, nil
+	c, err := r.claim(position, entries)
+	if err != nil {
+		return Info{}, err
+	}
+	info, err := r.info(ctx)
+	if err != nil {
+		return Info{}, r.fault(ctx, err)
+	}
+	return c.judge(info)
 }
 
 // Read returns what comes after the position: at once when there is something,
-// else after at most block; an empty batch is no error.
+// else after at most block; an empty batch is no error. Position and ordinal
+// are those of the last batch, or of Check. Errors are as of Check, and then
+// nothing was read: Check, and read again from the position.
 func (r *Reader) Read(ctx context.Context, after projector.ID, entries int64, limit Limit, block time.Duration) (*Batch, error) {
-	return nil, nil
+	c, err := r.claim(after, entries)
+	if err != nil {
+		return nil, err
+	}
+	limit = limit.orDefault()
+	b, err := r.take(ctx, c)
+	if err == nil && b != nil && b.empty() {
+		b.Release()
+		b = nil
+	}
+	if err == nil && b == nil {
+		b, err = r.fetch(ctx, c, limit, block)
+	}
+	if err != nil {
+		r.hangUp()
+		return nil, r.fault(ctx, err)
+	}
+	if b.more {
+		r.fetchAhead(ctx, claim{c.src, c.start, b.Last, b.Entries}, limit)
+	}
+	return b, nil
 }
 
-// Ack moves the group to the position, and makes it when it is not there.
-func (r *Reader) Ack(ctx context.Context, position projector.ID, entries int64) error { return nil }
+// Close ends what Read has begun ahead and hangs up. The Reader may be used
+// again. No other call may be under way.
+func (r *Reader) Close() error {
+	r.discard()
+	r.hangUp()
+	return nil
+}
 
-// DropGroup removes the group; a stream or a group that is not there is fine.
-func (r *Reader) DropGroup(ctx context.Context) error { return nil }
+func (r *Reader) hangUp() {
+	if r.wire != nil {
+		r.wire.close()
+		r.wire = nil
+	}
+}
 
-// Close ends what Read has begun ahead. No other call may be under way.
-func (r *Reader) Close() error { return nil }
+// fault turns any error into the context's or a fault.
+func (r *Reader) fault(ctx context.Context, err error) error {
+	if ended := ctx.Err(); ended != nil {
+		return ended
+	}
+	if f := redisconn.Classify(redisconn.Source, err); f != nil {
+		return f
+	}
+	return err
+}

@@ -1,0 +1,75 @@
+package stream
+
+import (
+	"github.com/refold-dev/refold/projector"
+	"github.com/refold-dev/refold/projector/contract"
+)
+
+// Batch is the entries after a position, in order and without a gap. Its
+// events, with ID and Fields set, are views into its buffer: valid until
+// Release.
+type Batch struct {
+	Events      []projector.Event
+	Last        projector.ID     // of the last event; the position itself when empty
+	Entries     int64            // ordinal of Last, -1 while unknown
+	Tail        projector.ID     // the stream's last generated ID, as of this batch
+	TailEntries int64            // entries ever added, as of this batch, -1 while unknown
+	History     contract.History // as of this batch
+	Bytes       int              // of the reply that held the events
+
+	owner  *Reader
+	more   bool // there were entries after Last
+	buf    []byte
+	pos    int // of the first byte in buf that is not decoded
+	fields []projector.Field
+}
+
+const (
+	firstBuffer = 64 << 10
+	// keptBuffer is the largest buffer that is kept for the next batch: one
+	// huge event must not hold its memory for ever.
+	keptBuffer = 8 << 20
+	keptFields = 1 << 18
+	keptBatch  = 4
+)
+
+// Release gives the buffer back; the events are not valid any more. The second
+// call of one batch is a programmer's error.
+func (b *Batch) Release() {
+	r := b.owner
+	b.owner = nil
+	if cap(b.buf) > keptBuffer || cap(b.fields) > keptFields {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.free) < keptBatch {
+		r.free = append(r.free, b)
+	}
+}
+
+func (b *Batch) empty() bool { return len(b.Events) == 0 }
+
+func (r *Reader) newBatch() *Batch {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.free) == 0 {
+		return &Batch{owner: r, Entries: -1, buf: make([]byte, 0, firstBuffer)}
+	}
+	b := r.free[len(r.free)-1]
+	r.free = r.free[:len(r.free)-1]
+	*b = Batch{owner: r, Entries: -1, Events: b.Events[:0], buf: b.buf[:0], fields: b.fields[:0]}
+	return b
+}
+
+// room makes room for at least n more bytes. Events keep their views: the old
+// buffer is left to them, and only what is not decoded yet moves.
+func (b *Batch) room(n int) {
+	if cap(b.buf)-len(b.buf) >= n {
+		return
+	}
+	rest := b.buf[b.pos:]
+	larger := make([]byte, len(rest), max(2*cap(b.buf), len(rest)+n))
+	copy(larger, rest)
+	b.buf, b.pos = larger, 0
+}

@@ -1,0 +1,101 @@
+package stream
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"time"
+
+	"github.com/refold-dev/refold/projector/redisconn"
+)
+
+const (
+	defaultEvents = 8192
+	defaultBytes  = 4 << 20
+	// firstCount is small because nothing is known of the events' size yet.
+	firstCount = 64
+	// countGrowth is how fast a request grows while events stay small.
+	countGrowth = 8
+	// cutFactor: a reply that is so many times larger than was aimed at is cut
+	// off after the events that are there already.
+	cutFactor = 4
+)
+
+func (l Limit) orDefault() Limit {
+	if l.Events <= 0 {
+		l.Events = defaultEvents
+	}
+	if l.Bytes <= 0 {
+		l.Bytes = defaultBytes
+	}
+	return l
+}
+
+// fetch reads one batch and proves it. After an error the wire is of no use.
+func (r *Reader) fetch(ctx context.Context, c claim, limit Limit, block time.Duration) (*Batch, error) {
+	if r.wire == nil {
+		w, err := openWire(ctx, r.client)
+		if err != nil {
+			return nil, err
+		}
+		r.wire = w
+	}
+	b := r.newBatch()
+	b.Last = c.position
+	stop := context.AfterFunc(ctx, r.wire.close)
+	info, err := r.exchange(ctx, b, limit, min(r.count, limit.Events), block)
+	if !stop() && err == nil {
+		err = ctx.Err()
+	}
+	if err == nil {
+		err = c.prove(b, info)
+	}
+	if err != nil {
+		b.Release()
+		return nil, err
+	}
+	return b, nil
+}
+
+// exchange makes the two requests and reads their two answers.
+func (r *Reader) exchange(ctx context.Context, b *Batch, limit Limit, count int, block time.Duration) (Info, error) {
+	if err := r.wire.ask(r.src.Stream, b.Last, count, block); err != nil {
+		return Info{}, err
+	}
+	err := r.wire.entries(b, r.src.Stream, count, cutFactor*limit.Bytes)
+	cut := errors.Is(err, errCut)
+	if err != nil && !cut {
+		return Info{}, err
+	}
+	r.count = nextCount(count, len(b.Events), b.Bytes, limit)
+	if !cut {
+		return r.wire.info(b)
+	}
+	// The rest of the reply is not worth reading: hang up, and ask for the proof
+	// again over the client.
+	r.hangUp()
+	return r.info(ctx)
+}
+
+// nextCount aims at limit.Bytes a reply, and grows step by step.
+func nextCount(count, got, size int, limit Limit) int {
+	if got == 0 {
+		return count
+	}
+	fits := max(1, limit.Bytes/max(1, size/got))
+	if got >= count {
+		count *= countGrowth
+	}
+	return min(count, fits, limit.Events)
+}
+
+// info asks for the stream's state over the client.
+func (r *Reader) info(ctx context.Context) (Info, error) {
+	raw, err := r.client.DoRaw(ctx, "XINFO", "STREAM", r.src.Stream).Result()
+	if err != nil {
+		return Info{}, err
+	}
+	return readInfo(bytes.NewReader(raw))
+}
+
+var errCorrupt = redisconn.ErrBadReply
