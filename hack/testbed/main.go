@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/refold-dev/refold/hack/testbed/node"
 	"github.com/refold-dev/refold/hack/testbed/progress"
 )
 
@@ -22,7 +23,18 @@ type command struct {
 // commands is a function because one of them, help, is about all of them.
 func commands() []command {
 	return []command{
-		{"assets", "", "print the folder with etcd, kube-apiserver and kubectl for envtest, building it if need be", printAssets},
+		{"up", "", "stand up the cluster, or mend it; prints the kubeconfig's path", up},
+		{"down", "", "remove the cluster and all that it made", down},
+		{"status", "", "show each part; exit code 3 unless all are healthy", status},
+		{"env", "", "print what a shell evaluates to use the cluster", printEnv},
+		{"assets", "", "print the folder with etcd, kube-apiserver and kubectl for envtest", printAssets},
+		{"image", "-o FILE -name NAME:TAG [-ca] BINARY…", "make an image archive from static binaries", makeImage},
+		{"load", "FILE…", "load image archives into the cluster", load},
+		{"redis", "install", "install redis-server if there is none; prints its path", runRedis},
+		{"redis", "versions | fetch VERSION", "download other server programs; prints their paths", runRedis},
+		{"redis", "up [-port N] [-- ARG…] | down", "run a server that pods reach; prints its host and port", runRedis},
+		{"leaks", "", "list what `down` left behind; fails when there is anything", leaks},
+		{node.InsideCommand, "", "", insideNode},
 	}
 }
 
@@ -70,7 +82,7 @@ func usage() {
 	fmt.Fprint(os.Stderr, "usage: go run ./hack/testbed COMMAND\n\n")
 	for _, known := range commands() {
 		if known.about != "" {
-			fmt.Fprintf(os.Stderr, "  %-40s %s\n", known.name+" "+known.arguments, known.about)
+			fmt.Fprintf(os.Stderr, "  %-45s %s\n", known.name+" "+known.arguments, known.about)
 		}
 	}
 	fmt.Fprintf(os.Stderr, "\nAll state is below %s; set %s to have it elsewhere.\n", defaultFolder, folderVariable)

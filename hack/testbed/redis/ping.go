@@ -2,6 +2,7 @@ package redis
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
 	"fmt"
 	"net"
@@ -26,6 +27,21 @@ func (s *Server) ping() error {
 		}
 	}
 	return roundTrip(connection, reader, "+PONG", "PING")
+}
+
+// Ping answers nil when the server at the address, which needs no password and no TLS, takes commands.
+func Ping(ctx context.Context, address string) error {
+	connection, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = connection.Close() }()
+	if deadline, limited := ctx.Deadline(); limited {
+		if err := connection.SetDeadline(deadline); err != nil {
+			return err
+		}
+	}
+	return roundTrip(connection, bufio.NewReader(connection), "+PONG", "PING")
 }
 
 func (s *Server) dial() (net.Conn, error) {
