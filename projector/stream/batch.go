@@ -28,38 +28,48 @@ const (
 	firstBuffer = 64 << 10
 	// keptBuffer is the largest buffer that is kept for the next batch: one
 	// huge event must not hold its memory for ever.
-	keptBuffer = 8 << 20
-	keptFields = 1 << 18
-	keptBatch  = 4
+	keptBuffer  = 8 << 20
+	keptFields  = 1 << 18
+	keptBatches = 4
 )
 
-// Release gives the buffer back; the events are not valid any more. The second
-// call of one batch is a programmer's error.
+// Release gives the buffer back; the events are not valid any more, the rest
+// of the batch is. It may be called by any goroutine, and again.
 func (b *Batch) Release() {
-	r := b.owner
-	b.owner = nil
-	if cap(b.buf) > keptBuffer || cap(b.fields) > keptFields {
-		return
+	if b.owner != nil {
+		b.owner.keep(memory{b.buf, b.fields, b.Events})
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.free) < keptBatch {
-		r.free = append(r.free, b)
-	}
+	b.owner, b.buf, b.fields, b.Events = nil, nil, nil, nil
 }
 
 func (b *Batch) empty() bool { return len(b.Events) == 0 }
 
-func (r *Reader) newBatch() *Batch {
+// memory is what one batch after another is made of.
+type memory struct {
+	buf    []byte
+	fields []projector.Field
+	events []projector.Event
+}
+
+func (r *Reader) keep(m memory) {
+	if cap(m.buf) > keptBuffer || cap(m.fields) > keptFields {
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.free) == 0 {
-		return &Batch{owner: r, Entries: -1, buf: make([]byte, 0, firstBuffer)}
+	if len(r.free) < keptBatches {
+		r.free = append(r.free, m)
 	}
-	b := r.free[len(r.free)-1]
-	r.free = r.free[:len(r.free)-1]
-	*b = Batch{owner: r, Entries: -1, Events: b.Events[:0], buf: b.buf[:0], fields: b.fields[:0]}
-	return b
+}
+
+func (r *Reader) newBatch(position projector.ID) *Batch {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m := memory{buf: make([]byte, 0, firstBuffer)}
+	if last := len(r.free) - 1; last >= 0 {
+		m, r.free = r.free[last], r.free[:last]
+	}
+	return &Batch{owner: r, Last: position, Entries: -1, Events: m.events[:0], buf: m.buf[:0], fields: m.fields[:0]}
 }
 
 // room makes room for at least n more bytes. Events keep their views: the old

@@ -40,8 +40,7 @@ func (r *Reader) fetch(ctx context.Context, c claim, limit Limit, block time.Dur
 		}
 		r.wire = w
 	}
-	b := r.newBatch()
-	b.Last = c.position
+	b := r.newBatch(c.position)
 	stop := context.AfterFunc(ctx, r.wire.close)
 	info, err := r.exchange(ctx, b, limit, min(r.count, limit.Events), block)
 	if !stop() && err == nil {

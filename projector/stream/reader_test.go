@@ -131,16 +131,14 @@ func wantReason(t testing.TB, err error, reason string) *fault.Error {
 
 func TestEverythingIsReadInOrder(t *testing.T) {
 	s := start(t)
-	s.add(t, 1, 5000)
+	const n = 2000
+	s.add(t, 1, n)
 	for _, limit := range []stream.Limit{{}, {Events: 1}, {Events: 7}, {Bytes: 1}, {Bytes: 3000}} {
-		if limit.Events == 1 || limit.Bytes == 1 {
-			continue
-		}
 		got, last := drain(t, s.reader(t, "0"), projector.ID{}, 0, limit)
-		if diff := cmp.Diff(upTo(5000), got); diff != "" {
+		if diff := cmp.Diff(upTo(n), got); diff != "" {
 			t.Errorf("%+v: %s", limit, diff)
 		}
-		if last.Entries != 5000 || last.TailEntries != 5000 || last.Tail != id(5000) || last.History != contract.HistoryComplete {
+		if last.Entries != n || last.TailEntries != n || last.Tail != id(n) || last.History != contract.HistoryComplete {
 			t.Errorf("%+v: ended with %+v", limit, last)
 		}
 	}
@@ -172,7 +170,9 @@ func TestTailingWaitsForTheNextEntry(t *testing.T) {
 	s := start(t)
 	s.add(t, 1, 1)
 	r := s.reader(t, "0")
-	time.AfterFunc(100*time.Millisecond, func() { s.redis.XAdd(context.Background(), &redis.XAddArgs{Stream: key, ID: "2-0", Values: []any{"n", 2}}) })
+	time.AfterFunc(100*time.Millisecond, func() {
+		s.redis.XAdd(context.Background(), &redis.XAddArgs{Stream: key, ID: "2-0", Values: []any{"n", 2}})
+	})
 	began := time.Now()
 	b, err := r.Read(t.Context(), id(1), 1, stream.Limit{}, 3*time.Second)
 	if err != nil {
@@ -242,8 +242,9 @@ func TestOneEventOf64MiBPasses(t *testing.T) {
 	if v, _ := b.Events[0].Field("v"); string(v) != huge {
 		t.Errorf("the value has %d bytes", len(v))
 	}
+	n := len(b.Events)
 	b.Release()
-	if got, _ := drain(t, r, b.Last, b.Entries, stream.Limit{}); !slices.Equal(got, []uint64{3}) && len(b.Events) == 1 {
+	if got, _ := drain(t, r, b.Last, b.Entries, stream.Limit{}); len(got) != 2-n {
 		t.Errorf("after it: %v", got)
 	}
 }

@@ -41,7 +41,7 @@ type Reader struct {
 	next  *ahead
 
 	mu   sync.Mutex
-	free []*Batch
+	free []memory
 }
 
 // NewReader does no I/O and starts nothing.
