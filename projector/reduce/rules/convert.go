@@ -79,8 +79,7 @@ func parse(kind projector.Kind, s string) (v projector.Value, err error) {
 			return projector.BooleanValue(s == "true"), nil
 		}
 	case projector.Timestamp:
-		var t time.Time
-		if t.UnmarshalText([]byte(s)) == nil {
+		if t, err := time.Parse(time.RFC3339Nano, s); err == nil && isRFC3339(s) {
 			return projector.TimestampValue(t)
 		}
 	}
@@ -89,6 +88,14 @@ func parse(kind projector.Kind, s string) (v projector.Value, err error) {
 
 // isDecimal leaves out what else Go reads as a float: 0x1p4, inf, 1_000.
 func isDecimal(s string) bool { return strings.Trim(s, "+-.0123456789eE") == "" }
+
+// isRFC3339 leaves out what else time.Parse reads: an hour of one digit, a
+// comma before the fraction, an offset beyond a day.
+func isRFC3339(s string) bool {
+	offset := s[len(s)-len("00:00"):]
+	return s[len("2006-01-02T15")] == ':' && s[len("2006-01-02T15:04:05")] != ',' &&
+		(s[len(s)-1] == 'Z' || offset[:2] <= "23" && offset[3:] <= "59")
+}
 
 func fromInt(kind projector.Kind, n int64) (projector.Value, error) {
 	switch kind {
