@@ -78,7 +78,7 @@ func TestNothingIsLeftBehindWhateverCrashes(t *testing.T) {
 // killSome kills processes of the testbed at random, those inside the node's namespaces included.
 func killSome(t *testing.T, count int) {
 	t.Helper()
-	strays := testbed{folder: defaultFolder}.place().Processes().Strays()
+	strays := place().Processes().Strays()
 	rand.Shuffle(len(strays), func(i, j int) { strays[i], strays[j] = strays[j], strays[i] })
 	for _, stray := range strays[:min(count, len(strays))] {
 		t.Logf("killing %s, %d", stray.Name, stray.PID)
@@ -182,7 +182,15 @@ func kubectl(args ...string) (string, error) {
 	return string(output), err
 }
 
-func kubeconfig() string { return layout.Layout{Folder: defaultFolder}.AdminKubeconfig() }
+func kubeconfig() string { return place().AdminKubeconfig() }
+
+func place() layout.Layout {
+	folder, err := stateFolder()
+	if err != nil {
+		panic(err)
+	}
+	return layout.Layout{Folder: folder}
+}
 
 var kubectlPath = sync.OnceValue(func() string {
 	assets, err := exec.Command("go", "run", ".", "assets").Output()

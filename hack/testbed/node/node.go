@@ -48,14 +48,18 @@ func Missing() []string {
 	return missing
 }
 
-// Agent is containerd with the kubelet: they start and end together.
+// Agent is containerd with the kubelet: they start and end together, below a copy of this program.
 func (n Node) Agent() part.Part {
+	self, err := os.Executable()
+	if err != nil {
+		self = "/proc/self/exe"
+	}
 	health := "http://" + layout.OnLoopback(layout.KubeletHealthPort) + "/healthz"
 	return part.Part{
 		URL: "https://" + layout.OnBridge(layout.KubeletPort),
 		Spec: proc.Spec{
 			Name:       "node",
-			Path:       "/proc/self/exe",
+			Path:       self,
 			Args:       []string{InsideCommand, n.Place.Folder, n.Kubernetes},
 			Env:        []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
 			Namespaces: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS,

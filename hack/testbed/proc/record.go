@@ -29,7 +29,7 @@ func recordOf(name string, pid int, args []string) (Record, error) {
 // Alive tells whether the recorded process, and not another under its id, still runs.
 func (r Record) Alive() bool {
 	found, err := ReadStat(r.PID)
-	return err == nil && found.State != 'Z' && found.Start == r.Start && r.Boot == bootID()
+	return err == nil && !found.ended() && found.Start == r.Start && r.Boot == bootID()
 }
 
 // signal sends a signal to the recorded process and to no other. os.FindProcess takes a handle on whatever process has the

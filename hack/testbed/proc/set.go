@@ -95,7 +95,7 @@ func (s Set) Strays() []Record {
 	}
 	var strays []Record
 	for _, found := range all {
-		if found.PID == os.Getpid() || found.State == 'Z' || !hasEnvironment(found.PID, s.mark()) {
+		if found.PID == os.Getpid() || found.ended() || !hasEnvironment(found.PID, s.mark()) {
 			continue
 		}
 		strays = append(strays, Record{Name: found.Command, PID: found.PID, Start: found.Start, Boot: bootID()})

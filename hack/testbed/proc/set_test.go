@@ -95,7 +95,7 @@ func TestParseStatReadsPastAnAwkwardName(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Stat{PID: 42, Parent: 7, Command: "a) b (c)", State: 'S', Start: 1234, RSSBytes: 2 * int64(os.Getpagesize())}
+	want := Stat{PID: 42, Parent: 7, Command: "a) b (c)", State: 'S', Threads: 1, Start: 1234, RSSBytes: 2 * int64(os.Getpagesize())}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}

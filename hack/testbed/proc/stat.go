@@ -13,7 +13,8 @@ import (
 type Stat struct {
 	PID, Parent int
 	Command     string // the program's short name
-	State       byte   // 'Z' for one that has ended and was not waited for
+	State       byte   // 'Z' when the first thread has ended
+	Threads     int    // those that have not ended, and the first
 	Start       uint64 // clock ticks from boot to start; with the id it names one process of this boot
 	RSSBytes    int64
 }
@@ -34,18 +35,23 @@ func parseStat(pid int, content string) (Stat, error) {
 	if open < 0 || closing < open {
 		return Stat{}, fmt.Errorf("/proc/%d/stat: no name", pid)
 	}
-	const firstAfterName, state, parent, start, residentPages = 3, 3, 4, 22, 24
+	const firstAfterName, state, parent, threads, start, residentPages = 3, 3, 4, 20, 22, 24
 	fields := strings.Fields(content[closing+1:])
 	if len(fields) <= residentPages-firstAfterName {
 		return Stat{}, fmt.Errorf("/proc/%d/stat: only %d fields", pid, len(fields))
 	}
 	found := Stat{PID: pid, Command: content[open+1 : closing], State: fields[state-firstAfterName][0]}
 	found.Parent, _ = strconv.Atoi(fields[parent-firstAfterName])
+	found.Threads, _ = strconv.Atoi(fields[threads-firstAfterName])
 	found.Start, _ = strconv.ParseUint(fields[start-firstAfterName], 10, 64)
 	pages, _ := strconv.ParseInt(fields[residentPages-firstAfterName], 10, 64)
 	found.RSSBytes = pages * int64(os.Getpagesize())
 	return found, nil
 }
+
+// ended tells that nothing of the process is left but its entry. A killed process whose first thread has ended still holds
+// its files and ports while another thread is ending.
+func (s Stat) ended() bool { return s.State == 'Z' && s.Threads <= 1 }
 
 // All lists the processes of this machine, those that ended while it looked left out.
 func All() ([]Stat, error) {
