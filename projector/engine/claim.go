@@ -1,0 +1,85 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/refold-dev/refold/projector/contract"
+	"github.com/refold-dev/refold/projector/engine/failpoint"
+	"github.com/refold-dev/refold/projector/fault"
+	"github.com/refold-dev/refold/projector/readmodel"
+)
+
+// errStore marks an error of the store: what is cached and not committed is
+// void, and the partition is claimed again.
+var errStore = errors.New("read model")
+
+// claim takes the partition and goes on from its checkpoint.
+func (e *Engine) claim(ctx context.Context) error {
+	e.status.claiming()
+	c := e.Claim
+	c.Held = e.held
+	ctx, cancel := graceful(ctx, e.Pace.Grace)
+	defer cancel()
+	defer e.status.outside()()
+	partition, at, err := e.Store.Claim(ctx, c)
+	if err != nil {
+		return e.storeFailed(err)
+	}
+	e.partition, e.held = partition, at.Epoch
+	e.settleSent(at)
+	e.at = at
+	e.status.claimed(at)
+	e.Log.Info("Claimed the partition", "epoch", at.Epoch, "position", at.Position.String(), "events", at.Events)
+	failpoint.Hit(failpoint.Claimed)
+	return nil
+}
+
+// settleSent counts a commit whose reply was lost, now that the ledger tells.
+func (e *Engine) settleSent(at readmodel.Checkpoint) {
+	if e.sent != nil && e.sent.next.Position == at.Position && e.sent.next.Events == at.Events {
+		e.status.committed(*e.sent)
+	}
+	e.sent = nil
+}
+
+// storeFailed makes err one that leads to a new claim.
+func (e *Engine) storeFailed(err error) error {
+	e.partition = nil
+	e.fold.forget()
+	if errors.Is(err, readmodel.ErrFenced) {
+		return err
+	}
+	if fault.As(err) == nil {
+		err = &fault.Error{
+			Reason:  contract.ReasonReadModelUnreachable,
+			Message: "the read model did not answer",
+			Remedy:  "nothing: the partition is claimed again and its position read; see that the server is up and reachable",
+			Err:     err,
+		}
+	}
+	return fmt.Errorf("%w: %w", errStore, err)
+}
+
+// verify asks the ledger, while nothing else does, whether it still says what
+// was written there.
+func (e *Engine) verify(ctx context.Context) error {
+	ctx, cancel := graceful(ctx, e.Pace.Grace)
+	defer cancel()
+	defer e.status.outside()()
+	at, err := e.partition.Position(ctx)
+	switch {
+	case err != nil:
+		return e.storeFailed(err)
+	case at.Epoch > e.at.Epoch:
+		return e.storeFailed(readmodel.ErrFenced)
+	case at.Position != e.at.Position || at.Epoch != e.at.Epoch:
+		return e.storeFailed(&fault.Error{
+			Reason:  contract.ReasonNotOwned,
+			Message: "the ledger was changed by something other than Refold",
+			Remedy:  "nothing: the partition is claimed again; find out what changes the read model's ledger",
+		})
+	}
+	return nil
+}

@@ -1,0 +1,217 @@
+// Package engine is the loop of one partition: claim, check the history, read,
+// fold, commit, acknowledge. It alone owns retry, backoff and shutdown. It
+// knows a stream, a reducer and a read model by what they promise and nothing
+// of how they do it; it parses no manifest and serves nothing.
+//
+// # Who does what
+//
+// Run is the loop. Beside it work one goroutine that reads the next batch
+// while the last one is folded or committed, and one that moves the consumer
+// group; neither outlives Run. What is folded and not yet committed lives in
+// the fold alone, so every fault has the same cure: commit what is whole or
+// forget it, and go on from the checkpoint that the store tells.
+//
+// # Faults
+//
+// Transient ones back off with jitter and go on by themselves. Permanent ones
+// are looked at again slowly, so that a fixed Secret heals with no restart and
+// an event that cannot be folded is never passed. A successor's claim is
+// neither: this process then never claims again, it idles, not ready, until it
+// is stopped. Two processes of one partition so never fight.
+package engine
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math"
+	"runtime/debug"
+	"time"
+
+	"github.com/refold-dev/refold/projector"
+	"github.com/refold-dev/refold/projector/contract"
+	"github.com/refold-dev/refold/projector/readmodel"
+	"github.com/refold-dev/refold/projector/stream"
+)
+
+// Reader reads the partition's stream; *stream.Reader says how. It is used by
+// one goroutine at a time and may be used again after Close.
+type Reader interface {
+	Check(ctx context.Context, position projector.ID, entries int64) (stream.Info, error)
+	Read(ctx context.Context, after projector.ID, entries int64, limit stream.Limit, block time.Duration) (*stream.Batch, error)
+	Close() error
+}
+
+// Acker shows the position to others. It is called beside the Reader, from
+// another goroutine.
+type Acker interface {
+	Ack(ctx context.Context, position projector.ID, entries int64) error
+}
+
+// Decoder sets an event's type and document.
+type Decoder interface {
+	Decode(e *projector.Event) error
+}
+
+// Options is what an engine works with. Reader, Acker, Decoder, Reducer, Store
+// and Schema must be set; the rest has defaults.
+type Options struct {
+	Claim  readmodel.Claim // whose partition it is, and where a new revision starts
+	Stream string          // for status
+
+	Reader  Reader
+	Acker   Acker
+	Decoder Decoder
+	Reducer projector.Reducer
+	Store   readmodel.Store
+	Schema  *projector.Schema
+
+	Log     *slog.Logger
+	Metrics *Metrics
+	Pace    Pace
+	// CacheBytes bounds the cached and the uncommitted states. The default is
+	// a quarter of the memory limit, or 256 MiB where there is none.
+	CacheBytes int64
+}
+
+// Pace is how long and how much; zero fields have defaults.
+type Pace struct {
+	RetryFirst   time.Duration // first backoff of a transient fault: 50 ms
+	RetryMost    time.Duration // longest backoff: 5 s
+	Recheck      time.Duration // between looks at a permanent fault: 15 s
+	Wait         time.Duration // between looks at a stream that is not there: 1 s
+	Block        time.Duration // of one read at the tail: 1 s
+	Verify       time.Duration // between looks at the ledger and the group while idle: 10 s
+	Ack          time.Duration // between acknowledgements: 200 ms
+	Grace        time.Duration // for what is under way when stopped: 3 s
+	CommitAge    time.Duration // behind, the longest that an event waits for its commit: 200 ms
+	CommitEvents int           // behind, events a commit: 20,000
+	BatchEvents  int           // events a read: 5,000
+	BatchBytes   int           // bytes a read, aimed at: 4 MiB or a sixteenth of CacheBytes
+}
+
+const (
+	mebibyte     = 1 << 20
+	defaultCache = 256 * mebibyte
+)
+
+func (o Options) withDefaults() Options {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics(nil)
+	}
+	if o.CacheBytes <= 0 {
+		o.CacheBytes = defaultCache
+		if limit := debug.SetMemoryLimit(-1); limit < math.MaxInt64 {
+			o.CacheBytes = limit / 4
+		}
+	}
+	o.Pace = o.Pace.withDefaults(o.CacheBytes)
+	return o
+}
+
+func (p Pace) withDefaults(cacheBytes int64) Pace {
+	orDefault(&p.RetryFirst, 50*time.Millisecond)
+	orDefault(&p.RetryMost, 5*time.Second)
+	orDefault(&p.Recheck, 15*time.Second)
+	orDefault(&p.Wait, time.Second)
+	orDefault(&p.Block, time.Second)
+	orDefault(&p.Verify, 10*time.Second)
+	orDefault(&p.Ack, 200*time.Millisecond)
+	orDefault(&p.Grace, 3*time.Second)
+	orDefault(&p.CommitAge, 200*time.Millisecond)
+	orDefault(&p.CommitEvents, 20_000)
+	orDefault(&p.BatchEvents, 5_000)
+	orDefault(&p.BatchBytes, int(min(4*mebibyte, cacheBytes/16)))
+	return p
+}
+
+func orDefault[T int | time.Duration](v *T, or T) {
+	if *v <= 0 {
+		*v = or
+	}
+}
+
+// Engine keeps one partition of a read model.
+type Engine struct {
+	Options
+	status *tracker
+	acks   *acker
+	fold   *fold
+	retry  backoff
+
+	partition  readmodel.Partition  // nil: to be claimed
+	at         readmodel.Checkpoint // committed
+	held       int64                // epoch of the last claim, 0 before the first
+	sent       *pending             // a commit whose outcome is not known yet
+	verifiedAt time.Time
+}
+
+// New makes an engine; it dials nothing and starts nothing.
+func New(o Options) *Engine {
+	o = o.withDefaults()
+	status := newTracker(o)
+	return &Engine{
+		Options: o,
+		status:  status,
+		acks:    newAcker(o, status),
+		fold:    newFold(o.Decoder, o.Reducer, o.Schema, o.CacheBytes),
+		retry:   backoff{first: o.Pace.RetryFirst, most: o.Pace.RetryMost},
+	}
+}
+
+// Status is a snapshot, for /statusz. It may be called at any time.
+func (e *Engine) Status() contract.Partition { return e.status.snapshot() }
+
+// Ready says whether the partition is claimed and being folded.
+func (e *Engine) Ready() bool { return e.status.ready() }
+
+// Alive says whether the loop moves: it is false only when a step that waits
+// for nothing outside has taken longer than two minutes.
+func (e *Engine) Alive() bool { return e.status.alive() }
+
+// Run folds until ctx ends, then commits what is folded, acknowledges and
+// returns nil; the read model is then consistent whatever came before. It
+// returns readmodel.ErrFenced when it was stopped after a successor had
+// claimed the partition. It is called once.
+func (e *Engine) Run(ctx context.Context) error {
+	stopAcks := e.acks.start(ctx)
+	defer stopAcks()
+	defer func() { _ = e.Reader.Close() }()
+	for ctx.Err() == nil {
+		err := e.attempt(ctx)
+		if errors.Is(err, readmodel.ErrFenced) {
+			return e.idleFenced(ctx, err)
+		}
+		if err != nil && ctx.Err() == nil {
+			sleep(ctx, e.failed(err))
+		}
+	}
+	e.status.stopped()
+	return nil
+}
+
+// attempt works until something fails or ctx ends.
+func (e *Engine) attempt(ctx context.Context) error {
+	if e.partition == nil {
+		if err := e.claim(ctx); err != nil {
+			return err
+		}
+	}
+	err := e.follow(ctx)
+	if errors.Is(err, errStore) || errors.Is(err, readmodel.ErrFenced) {
+		return err
+	}
+	return errors.Join(err, e.commit(ctx)) // what is folded is whole: keep it
+}
+
+// idleFenced waits for the end: a successor holds the partition.
+func (e *Engine) idleFenced(ctx context.Context, err error) error {
+	e.acks.forget()
+	e.status.fenced()
+	e.Log.Error("Stopped folding: a successor holds the partition", "epoch", e.held)
+	<-ctx.Done()
+	return err
+}

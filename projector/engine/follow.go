@@ -1,0 +1,205 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"github.com/refold-dev/refold/projector"
+	"github.com/refold-dev/refold/projector/engine/failpoint"
+	"github.com/refold-dev/refold/projector/stream"
+)
+
+// nearTail is how many entries behind the tail still count as being there.
+const nearTail = 1000
+
+// read is a batch, or why there is none.
+type read struct {
+	batch *stream.Batch
+	err   error
+}
+
+// follow checks the history and folds what is read, until something fails or
+// ctx ends.
+func (e *Engine) follow(ctx context.Context) error {
+	if err := e.check(ctx); err != nil {
+		return err
+	}
+	e.acks.to(e.at)
+	reads, stop := e.startReading(ctx)
+	defer stop()
+	for {
+		r, open := e.await(ctx, reads)
+		if !open {
+			return nil
+		}
+		if r.err != nil {
+			return r.err
+		}
+		if err := e.take(ctx, r.batch); err != nil {
+			return err
+		}
+	}
+}
+
+// check compares the stream with the position.
+func (e *Engine) check(ctx context.Context) error {
+	defer e.status.outside()()
+	info, err := e.Reader.Check(ctx, e.at.Position, e.at.Entries)
+	e.status.checked(info)
+	if err != nil {
+		return err
+	}
+	if info.Entries >= 0 {
+		e.at.Entries = info.Entries
+	}
+	e.fold.start(e.at)
+	return nil
+}
+
+// startReading reads ahead by one batch. stop ends it and waits.
+func (e *Engine) startReading(ctx context.Context) (reads <-chan read, stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	out := make(chan read)
+	go func() {
+		defer close(out)
+		e.readAll(ctx, out)
+	}()
+	return out, func() {
+		cancel()
+		for r := range out { // nothing is taken any more
+			if r.batch != nil {
+				r.batch.Release()
+			}
+		}
+		_ = e.Reader.Close()
+	}
+}
+
+// readAll reads until something fails; the failure is the last it sends.
+func (e *Engine) readAll(ctx context.Context, out chan<- read) {
+	limit := stream.Limit{Events: e.Pace.BatchEvents, Bytes: e.Pace.BatchBytes}
+	position, entries := e.at.Position, e.at.Entries
+	for ctx.Err() == nil {
+		batch, err := e.Reader.Read(ctx, position, entries, limit, e.Pace.Block)
+		if ctx.Err() != nil {
+			if batch != nil {
+				batch.Release()
+			}
+			return
+		}
+		if err == nil {
+			position, entries = batch.Last, batch.Entries
+		}
+		select {
+		case out <- read{batch, err}:
+		case <-ctx.Done():
+			if batch != nil {
+				batch.Release()
+			}
+			return
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// await waits for the next batch, and commits when what is folded has waited
+// long enough. It says false when ctx has ended.
+func (e *Engine) await(ctx context.Context, reads <-chan read) (read, bool) {
+	defer e.status.outside()()
+	if !e.fold.pending.any() {
+		select {
+		case r, open := <-reads:
+			return r, open
+		case <-ctx.Done():
+			return read{}, false
+		}
+	}
+	due := time.NewTimer(time.Until(e.fold.pending.since.Add(e.Pace.CommitAge)))
+	defer due.Stop()
+	select {
+	case r, open := <-reads:
+		return r, open
+	case <-ctx.Done():
+		return read{}, false
+	case <-due.C:
+		return read{err: e.commit(ctx)}, true
+	}
+}
+
+// take folds a batch and commits as often as it must.
+func (e *Engine) take(ctx context.Context, b *stream.Batch) error {
+	defer b.Release()
+	failpoint.Hit(failpoint.Read)
+	e.status.read(b)
+	if len(b.Events) == 0 {
+		return e.idle(ctx)
+	}
+	if err := e.foldAll(ctx, b.Events); err != nil {
+		return err
+	}
+	e.fold.pending.next.Entries = b.Entries
+	if e.behind(b) && time.Since(e.fold.pending.since) < e.Pace.CommitAge {
+		return nil
+	}
+	return e.commit(ctx)
+}
+
+// foldAll folds events, and commits in between when enough has come together.
+func (e *Engine) foldAll(ctx context.Context, events []projector.Event) error {
+	for len(events) > 0 {
+		e.status.beat()
+		n, err := e.fold.some(ctx, events, e.load)
+		if err != nil {
+			return err
+		}
+		failpoint.Hit(failpoint.Folded)
+		events = events[n:]
+		if e.fold.full(e.Pace.CommitEvents) {
+			if err := e.commit(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// behind says whether more is coming that is worth waiting for.
+func (e *Engine) behind(b *stream.Batch) bool {
+	switch {
+	case b.Last.Compare(b.Tail) >= 0:
+		return false
+	case b.Entries >= 0 && b.TailEntries >= 0:
+		return b.TailEntries-b.Entries > nearTail
+	}
+	return len(b.Events) >= nearTail
+}
+
+// idle is for an empty read at the tail.
+func (e *Engine) idle(ctx context.Context) error {
+	if err := e.commit(ctx); err != nil {
+		return err
+	}
+	if time.Since(e.verifiedAt) >= e.Pace.Verify {
+		if err := e.verify(ctx); err != nil {
+			return err
+		}
+		e.verifiedAt = time.Now()
+		e.acks.again() // the group may have been destroyed
+	}
+	e.retry.reset()
+	e.status.progress()
+	return nil
+}
+
+// load is the fold's way to the store.
+func (e *Engine) load(ctx context.Context, keys []string, states []*projector.State) error {
+	ctx, cancel := graceful(ctx, e.Pace.Grace)
+	defer cancel()
+	defer e.status.outside()()
+	if err := e.partition.Load(ctx, keys, states); err != nil {
+		return e.storeFailed(err)
+	}
+	return nil
+}

@@ -1,0 +1,281 @@
+package engine
+
+import (
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/refold-dev/refold/projector"
+	"github.com/refold-dev/refold/projector/contract"
+	"github.com/refold-dev/refold/projector/fault"
+	"github.com/refold-dev/refold/projector/readmodel"
+	"github.com/refold-dev/refold/projector/stream"
+)
+
+// wedged is how long one step may take that waits for nothing outside.
+const wedged = 2 * time.Minute
+
+// tracker is what is known of the partition, for others to see. All methods
+// may be called from any goroutine.
+type tracker struct {
+	metrics *Metrics
+
+	mu       sync.Mutex
+	seen     contract.Partition
+	at       readmodel.Checkpoint
+	first    projector.ID // of the stream
+	tail     projector.ID
+	tailAt   int64 // entries ever added, -1 while unknown
+	tailSeen bool
+	reached  bool // has been at the tail since the claim
+	rate     rate
+	ack      *contract.Problem
+
+	beaten atomic.Int64 // when the loop last moved, Unix nanoseconds
+	waits  atomic.Int64 // how many waits for something outside are under way
+}
+
+func newTracker(o Options) *tracker {
+	t := &tracker{metrics: o.Metrics, tailAt: -1}
+	t.seen = contract.Partition{
+		Partition: o.Claim.Partition,
+		Stream:    o.Stream,
+		State:     contract.StateClaiming,
+		Position:  projector.ID{}.String(),
+		Entries:   -1,
+		LagEvents: -1,
+		History:   contract.HistoryUnknown,
+	}
+	t.beat()
+	return t
+}
+
+// beat says that the loop moves.
+func (t *tracker) beat() { t.beaten.Store(time.Now().UnixNano()) }
+
+// outside says that the loop waits for something, until the function it
+// returns is called.
+func (t *tracker) outside() (back func()) {
+	t.waits.Add(1)
+	return func() {
+		t.beat()
+		t.waits.Add(-1)
+	}
+}
+
+func (t *tracker) alive() bool {
+	return t.waits.Load() > 0 || time.Since(time.Unix(0, t.beaten.Load())) < wedged
+}
+
+func (t *tracker) ready() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.seen.Claimed && (t.seen.State == contract.StateLive || t.seen.State == contract.StateCatchingUp)
+}
+
+func (t *tracker) claiming() {
+	t.update(func() {
+		if t.seen.Problem == nil {
+			t.seen.State = contract.StateClaiming
+		}
+	})
+}
+
+func (t *tracker) claimed(at readmodel.Checkpoint) {
+	t.update(func() {
+		t.seen.Claimed, t.seen.Epoch = true, at.Epoch
+		t.at, t.reached = at, false
+	})
+}
+
+// checked takes over what the server says of the stream.
+func (t *tracker) checked(info stream.Info) {
+	t.update(func() {
+		if info.History != "" {
+			t.seen.History = info.History
+		}
+		if info.Exists {
+			t.first, t.tail, t.tailAt, t.tailSeen = info.FirstID, info.LastID, info.EntriesAdded, true
+		}
+		if info.Entries >= 0 {
+			t.at.Entries = info.Entries
+		}
+	})
+}
+
+func (t *tracker) read(b *stream.Batch) {
+	t.metrics.read.Add(float64(len(b.Events)))
+	t.update(func() { t.tail, t.tailAt, t.tailSeen = b.Tail, b.TailEntries, true })
+}
+
+func (t *tracker) committed(p pending) {
+	t.metrics.folded.Add(float64(p.folded))
+	t.metrics.skippedUnnamed.Add(float64(p.skipped.UnnamedType))
+	t.metrics.skippedNoKey.Add(float64(p.skipped.NoKey))
+	t.update(func() {
+		t.at = p.next
+		t.seen.Skipped.UnnamedType += p.skipped.UnnamedType
+		t.seen.Skipped.NoKey += p.skipped.NoKey
+		t.rate.add(time.Now(), p.read)
+	})
+}
+
+// progress says that the partition advances, or stands at the tail.
+func (t *tracker) progress() {
+	t.update(func() {
+		t.seen.Problem = nil
+		t.seen.State = contract.StateCatchingUp
+		if t.caughtUp() {
+			t.seen.State = contract.StateLive
+		}
+	})
+}
+
+func (t *tracker) rejected() {
+	t.metrics.rejected.Inc()
+	t.update(func() { t.seen.Rejected++ })
+}
+
+// failed shows a fault, and says whether it is another one than before.
+func (t *tracker) failed(f *fault.Error) (other bool) {
+	t.update(func() {
+		was := t.seen.Problem
+		t.seen.Problem = problem(f)
+		other = was == nil || was.Reason != f.Reason || was.EventID != f.EventID
+		if !other {
+			t.seen.Problem.Since = was.Since
+		}
+		switch {
+		case f.Permanent:
+			t.seen.State = contract.StateHalted
+		case isWaiting(f):
+			t.seen.State = contract.StateWaiting
+		default:
+			t.seen.State = contract.StateBackingOff
+		}
+	})
+	return other
+}
+
+// ackFailed shows a fault of acknowledging, where there is no worse; nil takes
+// it back. It says whether it is news.
+func (t *tracker) ackFailed(f *fault.Error) (news bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if f == nil {
+		t.ack = nil
+		return false
+	}
+	news = t.ack == nil || t.ack.Reason != f.Reason
+	if news {
+		t.ack = problem(f)
+	}
+	return news
+}
+
+func (t *tracker) fenced() {
+	t.failed(&fault.Error{
+		Reason:    contract.ReasonFenced,
+		Message:   "a later claim holds the partition; this process folds no more",
+		Remedy:    "nothing, where a newer projector of this Projection runs; else delete this projector's pod",
+		Permanent: true,
+	})
+	t.update(func() { t.seen.State = contract.StateFenced })
+}
+
+func (t *tracker) stopped() { t.update(func() { t.seen.State = contract.StateStopped }) }
+
+func problem(f *fault.Error) *contract.Problem {
+	return &contract.Problem{
+		Reason:    f.Reason,
+		Message:   f.Message,
+		Remedy:    f.Remedy,
+		Permanent: f.Permanent,
+		EventID:   f.EventID,
+		Since:     time.Now().UTC().Format(time.RFC3339),
+	}
+}
+
+// update changes what is known, and all that follows from it.
+func (t *tracker) update(change func()) {
+	t.beat()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	change()
+	s := &t.seen
+	s.Position, s.Entries, s.Events = t.at.Position.String(), t.at.Entries, t.at.Events
+	if t.tailSeen {
+		s.Tail = t.tail.String()
+	}
+	s.LagEvents, s.LagSeconds = t.lag()
+	s.CaughtUp = t.caughtUp()
+	t.metrics.lagEvents.Set(float64(s.LagEvents))
+	t.metrics.lagSeconds.Set(float64(s.LagSeconds))
+}
+
+// lag is measured in the stream's own ordinals and times: no clock of this
+// machine has a say in it.
+func (t *tracker) lag() (events, seconds int64) {
+	switch {
+	case !t.tailSeen || !t.seen.Claimed:
+		return -1, 0
+	case t.tail.Compare(t.at.Position) <= 0:
+		return 0, 0
+	}
+	events = -1
+	if t.tailAt >= 0 && t.at.Entries >= 0 {
+		events = max(0, t.tailAt-t.at.Entries)
+	}
+	from := max(t.at.Position.Ms, t.first.Ms)
+	if t.tail.Ms > from {
+		seconds = int64(min((t.tail.Ms-from)/1000, math.MaxInt64))
+	}
+	return events, seconds
+}
+
+// caughtUp begins at the tail and lasts while the lag is within a batch.
+func (t *tracker) caughtUp() bool {
+	if !t.tailSeen || !t.seen.Claimed {
+		return false
+	}
+	events, _ := t.lag()
+	t.reached = events == 0 || t.reached && events > 0 && events <= nearTail
+	return t.reached
+}
+
+func (t *tracker) snapshot() contract.Partition {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.seen
+	s.EventsPerSecond = math.Round(t.rate.at(time.Now())*10) / 10
+	if s.Problem == nil {
+		s.Problem = t.ack
+	}
+	if s.Problem != nil {
+		copied := *s.Problem
+		s.Problem = &copied
+	}
+	return s
+}
+
+// rateWindow is how far back the rate looks, roughly.
+const rateWindow = 5 * time.Second
+
+// rate is an exponentially weighted moving average of events per second.
+type rate struct {
+	perSecond float64
+	last      time.Time
+}
+
+func (r *rate) add(now time.Time, events int64) {
+	if r.last.IsZero() {
+		r.last = now
+	}
+	r.perSecond = r.at(now) + float64(events)/rateWindow.Seconds()
+	r.last = now
+}
+
+func (r *rate) at(now time.Time) float64 {
+	return r.perSecond * math.Exp(-now.Sub(r.last).Seconds()/rateWindow.Seconds())
+}

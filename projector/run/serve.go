@@ -1,0 +1,151 @@
+package run
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/refold-dev/refold/projector"
+	"github.com/refold-dev/refold/projector/contract"
+	"github.com/refold-dev/refold/projector/fault"
+)
+
+// surroundings are what the whole process shares.
+type surroundings struct {
+	log     *slog.Logger
+	metrics *prometheus.Registry
+}
+
+// folder is what the HTTP server shows.
+type folder interface {
+	Run(ctx context.Context) error
+	Status() contract.Partition
+	Ready() bool
+	Alive() bool
+}
+
+// serve folds and answers until ctx ends.
+func serve(ctx context.Context, registry projector.Registry, o options, log *slog.Logger) int {
+	env := surroundings{log: log, metrics: prometheus.NewRegistry()}
+	env.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	w, err := newWorker(o.contract)
+	defer w.close()
+	if err == nil {
+		err = w.compile(registry)
+	}
+	var f folder
+	if err != nil {
+		log.Error("Waiting for another contract", "error", err.Error())
+		f = newRefused(w, err)
+	} else {
+		f = w.engine(o, env)
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.listen)
+	if err != nil {
+		log.Error("Could not listen", "error", err.Error())
+		return exitFailed
+	}
+	log.Info("Starting", "projection", w.document.Projection, "revision", w.document.Revision, "build", Version, "address", listener.Addr().String())
+	return fold(ctx, f, &http.Server{Handler: handler(w, f, env), ReadHeaderTimeout: 5 * time.Second}, listener, log)
+}
+
+// fold runs f, with the server beside it until f is done.
+func fold(ctx context.Context, f folder, server *http.Server, listener net.Listener, log *slog.Logger) int {
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	err := f.Run(ctx)
+	_ = server.Close()
+	if serveErr := <-served; !errors.Is(serveErr, http.ErrServerClosed) {
+		log.Error("Stopped answering", "error", serveErr.Error())
+	}
+	if err != nil {
+		log.Error("Stopped", "error", err.Error())
+		return exitFailed
+	}
+	log.Info("Stopped", "position", f.Status().Position)
+	return exitDone
+}
+
+func handler(w *worker, f folder, env surroundings) http.Handler {
+	mux := http.NewServeMux()
+	started := time.Now()
+	mux.HandleFunc("GET "+contract.StatuszPath, func(out http.ResponseWriter, _ *http.Request) {
+		out.Header().Set("Content-Type", "application/json")
+		encoder := json.NewEncoder(out)
+		encoder.SetIndent("", "  ")
+		_ = encoder.Encode(status(w, started, f.Status()))
+	})
+	mux.Handle("GET /metrics", promhttp.HandlerFor(env.metrics, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", probe(f.Alive, "the loop has not moved for two minutes"))
+	mux.HandleFunc("GET /readyz", probe(f.Ready, "not folding; see "+contract.StatuszPath))
+	return mux
+}
+
+// status is the whole of /statusz.
+func status(w *worker, started time.Time, p contract.Partition) contract.Status {
+	return contract.Status{
+		Version:    contract.Version,
+		Projection: w.document.Projection,
+		Revision:   w.document.Revision,
+		Contract:   w.digest,
+		Build:      Version,
+		StartedAt:  started.UTC().Format(time.RFC3339),
+		Partitions: []contract.Partition{p},
+	}
+}
+
+func probe(holds func() bool, otherwise string) http.HandlerFunc {
+	return func(out http.ResponseWriter, _ *http.Request) {
+		if !holds() {
+			http.Error(out, otherwise, http.StatusServiceUnavailable)
+			return
+		}
+		_, _ = out.Write([]byte("ok\n"))
+	}
+}
+
+// refused stands in for an engine when the contract can't be followed: it says
+// so and waits to be replaced. A process that exits would say it to nobody.
+type refused struct{ seen contract.Partition }
+
+func newRefused(w *worker, err error) *refused {
+	f := fault.As(err)
+	return &refused{contract.Partition{
+		Partition: partition,
+		Stream:    w.document.Source.Stream,
+		State:     contract.StateHalted,
+		Position:  projector.ID{}.String(),
+		Entries:   -1,
+		LagEvents: -1,
+		History:   contract.HistoryUnknown,
+		Problem:   problem(f),
+	}}
+}
+
+func (r *refused) Run(ctx context.Context) error {
+	<-ctx.Done()
+	return nil
+}
+
+func (r *refused) Status() contract.Partition { return r.seen }
+func (r *refused) Ready() bool                { return false }
+func (r *refused) Alive() bool                { return true }
+
+func problem(f *fault.Error) *contract.Problem {
+	return &contract.Problem{
+		Reason:    f.Reason,
+		Message:   f.Message,
+		Remedy:    f.Remedy,
+		Permanent: f.Permanent,
+		EventID:   f.EventID,
+		Since:     time.Now().UTC().Format(time.RFC3339),
+	}
+}

@@ -1,0 +1,149 @@
+package run
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/refold-dev/refold/projector"
+	"github.com/refold-dev/refold/projector/contract"
+	"github.com/refold-dev/refold/projector/engine"
+	"github.com/refold-dev/refold/projector/fault"
+	"github.com/refold-dev/refold/projector/readmodel"
+	"github.com/refold-dev/refold/projector/readmodel/redishash"
+	"github.com/refold-dev/refold/projector/redisconn"
+	"github.com/refold-dev/refold/projector/stream"
+)
+
+// partition is the only one of a source with one stream.
+const partition = 0
+
+// worker is what a contract asks for, put together; nothing dials until used.
+type worker struct {
+	document contract.Document
+	digest   string // hex SHA-256 of the contract's file
+	start    projector.ID
+	schema   *projector.Schema
+	reducer  projector.Reducer
+	source   *redis.Client
+	store    *redishash.Store
+}
+
+// newWorker reads the contract, all but the reducer. The worker it returns
+// knows what could be read, also beside an error, which is a fault.
+func newWorker(path string) (*worker, error) {
+	w := &worker{}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return w, invalid(fmt.Errorf("the contract can't be read: %w", err))
+	}
+	sum := sha256.Sum256(data)
+	w.digest = hex.EncodeToString(sum[:])
+	if w.document, err = contract.Decode(data); err == nil {
+		err = w.build()
+	}
+	if err != nil {
+		return w, invalid(err)
+	}
+	return w, nil
+}
+
+func (w *worker) build() error {
+	d := &w.document
+	switch {
+	case d.Projection == "" || d.Revision == "":
+		return errors.New("the contract names no projection or no revision")
+	case d.ReadModel.RedisHash == nil:
+		return errors.New("readModel: none is set; this projector keeps redisHash")
+	case len(d.ReadModel.Fields) == 0:
+		return errors.New("readModel.fields: none is declared")
+	}
+	from, err := projector.ParseStart(d.Source.From)
+	if err != nil {
+		return fmt.Errorf("source.from: %w", err)
+	}
+	w.start = from.Prev()
+	if w.schema, err = projector.NewSchema(d.ReadModel.Fields); err != nil {
+		return err
+	}
+	return w.connect()
+}
+
+// compile builds the reducer. What is dropped needs none.
+func (w *worker) compile(registry projector.Registry) error {
+	d := &w.document
+	var err error
+	w.reducer, err = registry.New(projector.Config{Reducer: d.Reducer, Format: d.Source.Format, Schema: w.schema})
+	if err != nil {
+		return invalid(err)
+	}
+	return nil
+}
+
+func (w *worker) connect() error {
+	var err error
+	if w.source, err = redisconn.New(redisconn.Source, w.document.Source.Redis); err != nil {
+		return err
+	}
+	target := w.document.ReadModel.RedisHash
+	client, err := redisconn.New(redisconn.ReadModel, target.Redis)
+	if err != nil {
+		return err
+	}
+	w.store = redishash.New(client, w.schema, target.KeyPrefix)
+	return nil
+}
+
+func (w *worker) close() {
+	if w.source != nil {
+		_ = w.source.Close()
+	}
+	if w.store != nil {
+		_ = w.store.Close()
+	}
+}
+
+// newReader makes a reader of its own: each is used by one goroutine.
+func (w *worker) newReader() *stream.Reader {
+	d := &w.document
+	return stream.NewReader(w.source, d.Source, fmt.Sprintf("refold:%s:%s", d.Projection, d.Revision))
+}
+
+func (w *worker) engine(o options, env surroundings) *engine.Engine {
+	d := &w.document
+	return engine.New(engine.Options{
+		Claim: readmodel.Claim{
+			Projection: d.Projection,
+			UID:        d.UID,
+			Revision:   d.Revision,
+			Partition:  partition,
+			Start:      w.start,
+		},
+		Stream:     d.Source.Stream,
+		Reader:     w.newReader(),
+		Acker:      w.newReader(),
+		Decoder:    stream.NewDecoder(d.Source),
+		Reducer:    w.reducer,
+		Store:      w.store,
+		Schema:     w.schema,
+		Log:        env.log,
+		Metrics:    engine.NewMetrics(prometheus.WrapRegistererWith(prometheus.Labels{"stream": d.Source.Stream}, env.metrics)),
+		Pace:       engine.Pace{Recheck: o.recheck},
+		CacheBytes: o.cacheMiB << 20,
+	})
+}
+
+func invalid(err error) error {
+	return &fault.Error{
+		Reason:    contract.ReasonInvalidContract,
+		Message:   err.Error(),
+		Remedy:    "correct the Projection; where the message does not speak of it, use the projector image that belongs to the operator",
+		Permanent: true,
+		Err:       err,
+	}
+}
