@@ -5,8 +5,16 @@ import (
 	"net"
 )
 
-// errSpeaksTLS is a plain connection that was answered with a TLS record.
-var errSpeaksTLS = errors.New("the server speaks TLS")
+// What is known of a connection that ends before the server has said anything.
+var (
+	errSpeaksTLS = errors.New("the server speaks TLS")
+	// errMute is a plain connection; a server that wants TLS may hang up so.
+	errMute = errors.New("the server hung up before it said anything")
+	// errCertificate is a TLS connection on which the server asked for our
+	// certificate. With TLS 1.3 that is how it refuses one, or the lack of one:
+	// its alert often does not arrive.
+	errCertificate = errors.New("the server asked for a certificate and hung up")
+)
 
 // tlsAlert is the first byte of a TLS alert record, which no Redis reply has.
 const tlsAlert = 0x15
@@ -16,7 +24,9 @@ const tlsAlert = 0x15
 type conn struct {
 	net.Conn
 	addr  server
-	plain bool // TLS is not set up, and nothing was read yet
+	plain bool
+	asked *bool // whether the server asked for our certificate; nil when plain
+	heard bool  // whether it has said anything
 }
 
 // NetConn lets the pool look whether the socket is still open.
@@ -24,9 +34,9 @@ func (c *conn) NetConn() net.Conn { return c.Conn }
 
 func (c *conn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
-	if c.plain && n > 0 {
-		c.plain = false
-		if b[0] == tlsAlert {
+	if n > 0 && !c.heard {
+		c.heard = true
+		if c.plain && b[0] == tlsAlert {
 			return 0, c.name("read", errSpeaksTLS)
 		}
 	}
@@ -42,5 +52,22 @@ func (c *conn) name(op string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return &net.OpError{Op: op, Net: "tcp", Addr: c.addr, Err: err}
+	if !c.heard && hungUp(err) {
+		switch {
+		case c.plain:
+			err = errors.Join(errMute, err)
+		case *c.asked:
+			err = errors.Join(errCertificate, err)
+		}
+	}
+	return &connError{&net.OpError{Op: op, Net: "tcp", Addr: c.addr, Err: err}}
 }
+
+// connError is one layer more around an OpError: the client takes one layer off
+// the errors of a handshake.
+type connError struct{ op *net.OpError }
+
+func (e *connError) Error() string   { return e.op.Error() }
+func (e *connError) Unwrap() error   { return e.op }
+func (e *connError) Timeout() bool   { return timedOut(e.op.Err) }
+func (e *connError) Temporary() bool { return false }

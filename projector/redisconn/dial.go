@@ -33,12 +33,25 @@ func (d *dialer) dial(ctx context.Context, network, addr string) (net.Conn, erro
 		_ = raw.Close()
 		return nil, err
 	}
+	asked := new(bool)
+	config.GetClientCertificate = answer(config.Certificates, asked)
 	secure := tls.Client(raw, config)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		_ = raw.Close()
 		return nil, &net.OpError{Op: "dial", Net: network, Addr: server(addr), Err: &handshakeError{err}}
 	}
-	return &conn{Conn: secure, addr: server(addr)}, nil
+	return &conn{Conn: secure, addr: server(addr), asked: asked}, nil
+}
+
+// answer shows our certificate, if there is one, and notes that it was asked for.
+func answer(ours []tls.Certificate, asked *bool) func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+	return func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		*asked = true
+		if len(ours) == 0 {
+			return &tls.Certificate{}, nil
+		}
+		return &ours[0], nil
+	}
 }
 
 // config is built from the files for each connection.

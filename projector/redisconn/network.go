@@ -1,12 +1,14 @@
 package redisconn
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"syscall"
 
 	"github.com/redis/go-redis/v9"
@@ -54,6 +56,8 @@ func tlsTrouble(side Side, err error) (why, remedy string) {
 	switch field := side.field(); {
 	case errors.Is(err, errSpeaksTLS):
 		return "it speaks TLS, and the URL says not to", fmt.Sprintf("write rediss:// in %s.url", field)
+	case errors.Is(err, errCertificate):
+		return "it asked for a client certificate and hung up", fmt.Sprintf("name a Secret with a certificate that the server accepts in %s.tls.certSecretRef", field)
 	case errors.As(err, &record):
 		return "it does not speak TLS, and the URL says to", fmt.Sprintf("write redis:// in %s.url, or name its TLS port", field)
 	case errors.As(err, &authority), errors.As(err, &roots):
@@ -64,7 +68,7 @@ func tlsTrouble(side Side, err error) (why, remedy string) {
 	case errors.As(err, &invalid):
 		return "its certificate is not valid: " + invalidity(invalid), "renew the server's certificate"
 	case errors.As(err, &op) && isAlert(err):
-		return "it ended the TLS handshake: " + alertText(err), fmt.Sprintf("name a Secret with a certificate that the server accepts in %s.tls.certSecretRef", field)
+		return "it refuses the TLS connection: " + alertText(err), fmt.Sprintf("name a Secret with a certificate that the server accepts in %s.tls.certSecretRef", field)
 	}
 	var verification *tls.CertificateVerificationError
 	if errors.As(err, &verification) {
@@ -100,10 +104,11 @@ func alertText(err error) string {
 func away(side Side, err error) (why, remedy string) {
 	const wait = "; it tries again by itself"
 	var (
-		dns     *net.DNSError
-		timeout net.Error
-		op      *net.OpError
+		dns       *net.DNSError
+		handshake *handshakeError
+		op        *net.OpError
 	)
+	within := errors.As(err, &op) // a context's end by itself is not the server's fault
 	switch field := side.field(); {
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return "the host is unknown", fmt.Sprintf("correct the host in %s.url, or create its Service%s", field, wait)
@@ -113,15 +118,31 @@ func away(side Side, err error) (why, remedy string) {
 		return "the port is closed", fmt.Sprintf("start the server, or correct the port in %s.url%s", field, wait)
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
 		return "there is no way to the host", fmt.Sprintf("look at the network and at the host in %s.url%s", field, wait)
-	case errors.As(err, &timeout) && timeout.Timeout():
+	case errors.As(err, &handshake) && (timedOut(err) || hungUp(err)):
+		return "it does not answer the TLS handshake", fmt.Sprintf("if that port does not speak TLS, write redis:// in %s.url; else look at the server%s", field, wait)
+	case within && timedOut(err):
 		return "it did not answer in time", "look at the server, its load and network policies" + wait
 	case errors.Is(err, redis.ErrPoolTimeout), errors.Is(err, redis.ErrPoolExhausted):
 		return "no connection became free in time", "look at the server's load" + wait
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed),
-		errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNABORTED):
+	case errors.Is(err, errMute):
+		return "it hung up before it said anything", fmt.Sprintf("if that port speaks TLS, write rediss:// in %s.url; else look at the server's log%s", field, wait)
+	case hungUp(err):
 		return "the connection was lost", "nothing, unless it stays: then look at the server's log" + wait
-	case errors.As(err, &op):
+	case within:
 		return "the connection failed", "look at the network and the projector's log" + wait
 	}
 	return "", ""
+}
+
+func timedOut(err error) bool {
+	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, syscall.ETIMEDOUT)
+}
+
+func hungUp(err error) bool {
+	for _, end := range []error{io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, syscall.ECONNRESET, syscall.EPIPE, syscall.ECONNABORTED} {
+		if errors.Is(err, end) {
+			return true
+		}
+	}
+	return false
 }
