@@ -27,8 +27,9 @@ func down(bed testbed, _ []string) error {
 
 // remove kills everything outright: nothing that runs here holds anything worth saving.
 func (t testbed) remove() error {
+	ran := len(t.place().Processes().Strays()) > 0
 	t.place().Processes().StopAll(0)
-	if err := node.ReleaseMachine(t.place()); err != nil {
+	if err := node.ReleaseMachine(t.place(), ran); err != nil {
 		return err
 	}
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {

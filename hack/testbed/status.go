@@ -57,6 +57,9 @@ func printEnv(bed testbed, _ []string) error {
 	if err != nil {
 		return err
 	}
+	if _, err := os.Stat(bed.place().AdminKubeconfig()); err != nil {
+		bed.log.Say("not up yet: KUBECONFIG names a file that `up` will make")
+	}
 	fmt.Printf("export KUBECONFIG=%s\n", quote(bed.place().AdminKubeconfig()))
 	fmt.Printf("export %s=%s\n", build.AssetsVariable, quote(assets))
 	fmt.Printf("export PATH=%s:\"$PATH\"\n", quote(assets))

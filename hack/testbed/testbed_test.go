@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -105,6 +106,7 @@ func checkCluster(t *testing.T, bed string) {
 	expect(t, "hello from the probe, /own", "-n", "testbed-probe", "exec", "server", "--", "/probe", "get", "http://server.testbed-probe.svc.cluster.local/own")
 	expect(t, "HTTP request to an HTTPS server", "-n", "testbed-probe", "exec", "server", "--", "/probe", "get", "http://kubernetes.default.svc.cluster.local:443/")
 	checkHostReaches(t)
+	checkPodReachesHost(t)
 	checkPortForward(t)
 }
 
@@ -131,6 +133,31 @@ func checkHostReaches(t *testing.T) {
 		}
 		expectHello(t, "http://"+address+"/from-host")
 	}
+}
+
+// checkPodReachesHost gives a server on the host a name in the cluster, as the demo does with its Redis: by a Service without
+// selector and an EndpointSlice.
+func checkPodReachesHost(t *testing.T) {
+	t.Helper()
+	listener, err := net.Listen("tcp", layout.OnBridge(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	host := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello from the host") })}
+	go func() { _ = host.Serve(listener) }()
+	defer func() { _ = host.Close() }()
+	manifest := fmt.Sprintf(`{"apiVersion": "v1", "kind": "List", "items": [
+		{"apiVersion": "v1", "kind": "Service", "metadata": {"name": "host"}, "spec": {"ports": [{"port": 80, "targetPort": %[1]d}]}},
+		{"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+			"metadata": {"name": "host", "labels": {"kubernetes.io/service-name": "host"}},
+			"endpoints": [{"addresses": [%[2]q]}], "ports": [{"port": %[1]d}]}
+	]}`, listener.Addr().(*net.TCPAddr).Port, layout.BridgeAddress)
+	file := filepath.Join(t.TempDir(), "host.json")
+	if err := os.WriteFile(file, []byte(manifest), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, "", "-n", "testbed-probe", "apply", "-f", file)
+	expect(t, "hello from the host", "-n", "testbed-probe", "exec", "server", "--", "/probe", "get", "http://host/")
 }
 
 func checkPortForward(t *testing.T) {

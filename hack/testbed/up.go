@@ -37,6 +37,9 @@ func up(bed testbed, _ []string) error {
 	if err := bed.installPackages(); err != nil {
 		return err
 	}
+	if err := node.ClaimMachine(bed.place()); err != nil {
+		return err
+	}
 	built, err := bed.ensurePrograms()
 	if err != nil {
 		return err
@@ -61,7 +64,7 @@ func (t testbed) installPackages() error {
 // raise starts the parts, each as soon as what it needs is there: the node needs no API server to begin with, and the last
 // four need nothing of each other.
 func (t testbed) raise(ctx context.Context, c cluster, built programs) error {
-	if err := t.log.Step("keys, configuration and bridge", func(func(string)) error { return c.prepare() }); err != nil {
+	if err := t.log.Step("keys and configuration", func(func(string)) error { return c.prepare() }); err != nil {
 		return err
 	}
 	err := t.together(
@@ -99,9 +102,6 @@ func (t testbed) raisePlane(ctx context.Context, c cluster) error {
 }
 
 func (c cluster) prepare() error {
-	if err := node.ClaimMachine(c.place); err != nil {
-		return err
-	}
 	if err := c.plane.Prepare(); err != nil {
 		return err
 	}

@@ -72,7 +72,7 @@ func (p program) build(log *progress.Log, now func(string), root, version, folde
 		return err
 	}
 	defer func() { _ = os.RemoveAll(partial) }()
-	if err := p.compile(log, now, root, version, filepath.Join(partial, p.name)); err != nil {
+	if err := p.compile(log, now, root, version, partial); err != nil {
 		return err
 	}
 	for _, call := range p.calls {
@@ -89,9 +89,17 @@ func (p program) build(log *progress.Log, now func(string), root, version, folde
 	return os.Rename(partial, folder)
 }
 
-func (p program) compile(log *progress.Log, now func(string), root, version, target string) error {
+// compile builds the binary in the given folder. The go tool's own scratch files, gigabytes for Kubernetes, are kept there
+// too while it runs, so that those of a killed build are cleared by the next.
+func (p program) compile(log *progress.Log, now func(string), root, version, folder string) error {
 	total := p.countPackages(root)
-	command := p.goCommand(root, "build", "-v", "-o", target, "-ldflags="+p.linkerFlags(version), ".")
+	scratch := filepath.Join(folder, "scratch")
+	if err := os.Mkdir(scratch, 0o700); err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(scratch) }()
+	command := p.goCommand(root, "build", "-v", "-o", filepath.Join(folder, p.name), "-ldflags="+p.linkerFlags(version), ".")
+	command.Env = append(command.Env, "GOTMPDIR="+scratch)
 	reader, writer, err := os.Pipe()
 	if err != nil {
 		return err

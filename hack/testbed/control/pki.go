@@ -83,6 +83,10 @@ func issueAll(folder string) error {
 	if err := issueGroup(folder, "etcd-ca", etcdIdentities); err != nil {
 		return err
 	}
+	// No API server stands behind this one, so nobody has a certificate of this authority; the controllers look for it.
+	if err := issueGroup(folder, "proxy-ca", nil); err != nil {
+		return err
+	}
 	if err := writeServiceAccountKeys(folder); err != nil {
 		return err
 	}

@@ -43,7 +43,11 @@ func RunInside(folder, kubernetes string) error {
 	if err != nil {
 		return err
 	}
-	if err := awaitSocket(n.Place.ContainerdSocket(), 30*time.Second); err != nil {
+	if err := awaitListener("unix", n.Place.ContainerdSocket(), 30*time.Second); err != nil {
+		return err
+	}
+	// A kubelet that finds no API server tries again at ever longer intervals, which takes longer than waiting for it here.
+	if err := awaitListener("tcp", layout.OnBridge(layout.APIPort), time.Minute); err != nil {
 		return err
 	}
 	kubelet, err := spawn(filepath.Join(kubernetes, "kubelet"),
@@ -168,9 +172,9 @@ func reapUntil(named map[int]string) error {
 	}
 }
 
-func awaitSocket(path string, limit time.Duration) error {
+func awaitListener(network, address string, limit time.Duration) error {
 	for deadline := time.Now().Add(limit); ; time.Sleep(20 * time.Millisecond) {
-		connection, err := net.Dial("unix", path)
+		connection, err := net.Dial(network, address)
 		if err == nil {
 			return connection.Close()
 		}

@@ -42,16 +42,20 @@ func ClaimMachine(place layout.Layout) error {
 	return ensureBridge()
 }
 
-// ReleaseMachine undoes what the testbed changed. It touches nothing on a machine that was never claimed.
-func ReleaseMachine(place layout.Layout) error {
+// ReleaseMachine undoes what the testbed changed. It touches nothing on a machine that was not claimed, unless the caller
+// knows that the testbed ran: then the state folder was removed by hand, and only the settings' former values are lost.
+func ReleaseMachine(place layout.Layout, ran bool) error {
 	content, err := os.ReadFile(notes(place))
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
+	if err != nil && !ran {
+		return nil
+	}
 	problem := errors.Join(removeTables(), removeBridge(), RemoveCgroups())
+	if err != nil {
+		return problem
+	}
 	var before machine
 	if err := json.Unmarshal(content, &before); err != nil {
 		return errors.Join(problem, err)
