@@ -58,7 +58,9 @@ func (c *compiler) rule(i int, source contract.Rule) *rule {
 		c.report(place+".on", "name the types of event that the rule is for")
 	}
 	if source.When != "" {
-		compiled.when = c.condition(place, i, source.When)
+		if compiled.when = c.condition(place, i, source.When); compiled.when != nil {
+			compiled.test = comparisonOf(compiled.when.ast.NativeRep().Expr())
+		}
 	}
 	c.checkTogether(place, source)
 	for _, name := range slices.Sorted(maps.Keys(source.Set)) {

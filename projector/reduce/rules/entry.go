@@ -28,6 +28,8 @@ type entry struct {
 	event   *projector.Event
 	lookups int
 	index   map[string]int // of the first field of each name; filled by indexed
+	last    int            // the field read last, -1 for none, and its value:
+	value   ref.Val        // a comprehension may read the same one over and over
 }
 
 // scans is how many lookups go over the fields before an index is built: most
@@ -35,7 +37,7 @@ type entry struct {
 const scans = 8
 
 func (m *entry) bind(e *projector.Event, adapter types.Adapter) {
-	m.adapter, m.event, m.lookups = adapter, e, 0
+	m.adapter, m.event, m.lookups, m.last = adapter, e, 0, -1
 }
 
 // emptied keeps a small index for the next event.
@@ -62,24 +64,37 @@ func (m *entry) indexed() map[string]int {
 	return m.index
 }
 
-func (m *entry) lookup(name string) ([]byte, bool) {
-	if m.lookups++; m.lookups <= scans {
-		return m.event.Field(name)
+// lookup is the index of the first field of that name, -1 if there is none.
+func (m *entry) lookup(name string) int {
+	if m.lookups++; m.lookups > scans {
+		if i, found := m.indexed()[name]; found {
+			return i
+		}
+		return -1
 	}
-	i, found := m.indexed()[name]
-	if !found {
-		return nil, false
+	for i := range m.event.Fields {
+		if string(m.event.Fields[i].Name) == name {
+			return i
+		}
 	}
-	return m.event.Fields[i].Value, true
+	return -1
+}
+
+// read copies a field's value out of the event's buffer.
+func (m *entry) read(i int) ref.Val {
+	if i != m.last {
+		m.last, m.value = i, text(string(m.event.Fields[i].Value))
+	}
+	return m.value
 }
 
 // FindStringKey is the door that CEL's field selection tries first.
 func (m *entry) FindStringKey(name string) (any, bool) {
-	value, found := m.lookup(name)
-	if !found {
+	i := m.lookup(name)
+	if i < 0 {
 		return nil, false
 	}
-	return text(string(value)), true
+	return m.read(i), true
 }
 
 // Find implements traits.Mapper.
@@ -88,11 +103,11 @@ func (m *entry) Find(key ref.Val) (ref.Val, bool) {
 	if !isString {
 		return nil, false
 	}
-	value, found := m.lookup(string(name))
-	if !found {
+	i := m.lookup(string(name))
+	if i < 0 {
 		return nil, false
 	}
-	return text(string(value)), true
+	return m.read(i), true
 }
 
 // Get implements traits.Indexer.
@@ -106,11 +121,7 @@ func (m *entry) Get(key ref.Val) ref.Val {
 // Contains implements traits.Container.
 func (m *entry) Contains(key ref.Val) ref.Val {
 	name, isString := key.(types.String)
-	if !isString {
-		return types.False
-	}
-	_, found := m.lookup(string(name))
-	return types.Bool(found)
+	return types.Bool(isString && m.lookup(string(name)) >= 0)
 }
 
 // Size implements traits.Sizer.

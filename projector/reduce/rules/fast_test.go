@@ -108,6 +108,36 @@ func TestFastPathAndInterpreterAgree(t *testing.T) {
 	})
 }
 
+func TestFastConditionsAndInterpreterAgree(t *testing.T) {
+	schema, err := projector.NewSchema(oneOfEach)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		left := rapid.SampledFrom([]string{"int(event.a)", "event.a", "type", "int(event.a.b)", "event.a.b"}).Draw(t, "left")
+		operator := rapid.SampledFrom([]string{"==", "!=", "<", "<=", ">", ">="}).Draw(t, "operator")
+		right := rapid.SampledFrom([]string{"0", "7", "-1", "9223372036854775807", "'7'", "''", "'T'"}).Draw(t, "right")
+		e := &projector.Event{Type: []byte("T")}
+		format := rapid.SampledFrom([]string{contract.FormatFields, contract.FormatJSON}).Draw(t, "format")
+		if format == contract.FormatJSON {
+			e.Document = document(t)
+		} else {
+			e.Fields = []projector.Field{{Name: []byte("a"), Value: []byte(scalar(t))}}
+		}
+		built, err := New(projector.Config{Format: format, Schema: schema, Reducer: contract.Reducer{Key: "'k'", Rules: []contract.Rule{
+			{On: []string{"T"}, When: left + operator + right, Set: map[string]string{"Boolean": "true"}}}}})
+		if err != nil {
+			return // a string compared with an int
+		}
+		r := built.(*reducer)
+		got := outcomeOf(r, e, "Boolean")
+		r.byType["T"][0].test = comparison{}
+		if diff := cmp.Diff(outcomeOf(r, e, "Boolean"), got); diff != "" {
+			t.Fatalf("%s%s%s (-interpreter +fast):\n%s", left, operator, right, diff)
+		}
+	})
+}
+
 // requireExact: where the interpreter must refuse bytes that are not UTF-8, a
 // plain copy keeps them, and no other kind takes them.
 func requireExact(t *rapid.T, got outcome, e *projector.Event, field string) {
@@ -157,6 +187,25 @@ func TestSimpleExpressionsTakeTheFastPath(t *testing.T) {
 			}
 			if got := r.(*reducer).byType["T"][0].assigns[0].fast.kind; got != want {
 				t.Errorf("shape %d, want %d", got, want)
+			}
+		})
+	}
+}
+
+func TestSimpleConditionsTakeTheFastPath(t *testing.T) {
+	for when, want := range map[string]bool{
+		"int(event.cents) > 0": true, "event.kind == 'book'": true, "type != 'T'": true, "int(event.n) == -1": true,
+		"event.kind < 'book'": false, "0 < int(event.cents)": false, "int(event.a) > int(event.b)": false, "has(event.kind)": false, "!(type == 'T')": false,
+	} {
+		t.Run(when, func(t *testing.T) {
+			schema, _ := projector.NewSchema(oneOfEach)
+			r, err := New(projector.Config{Format: contract.FormatFields, Schema: schema, Reducer: contract.Reducer{
+				Key: "'k'", Rules: []contract.Rule{{On: []string{"T"}, When: when, Delete: true}}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := r.(*reducer).byType["T"][0].test.operator != ""; got != want {
+				t.Errorf("simple: %v, want %v", got, want)
 			}
 		})
 	}

@@ -11,6 +11,7 @@ import (
 // rule is one compiled step.
 type rule struct {
 	when    *expression // nil: always
+	test    comparison  // when, if it is a simple one
 	assigns []assign    // set and add, sorted by name
 	unset   []int       // slots
 	delete  bool
@@ -53,6 +54,9 @@ func (r *rule) apply(sc *scope) error {
 func (r *rule) applies(sc *scope) (bool, error) {
 	if r.when == nil {
 		return true, nil
+	}
+	if decided := r.test.decide(sc.event); decided != undecided {
+		return decided == isTrue, nil
 	}
 	v, err := r.when.eval(sc)
 	if err != nil {
