@@ -9,7 +9,9 @@ type Event struct {
 	Fields []Field
 	// Document is the decoded payload of the formats JSON and CloudEvents
 	// (for CloudEvents the whole envelope), nil for Fields. Values are nil,
-	// bool, json.Number, string, []any or map[string]any.
+	// bool, json.Number, string, []any or map[string]any; a CloudEvent's
+	// data_base64 is []byte, decoded. Unlike the rest they may be kept, but
+	// strings share one copy of the payload: clone the small ones that stay.
 	Document map[string]any
 }
 

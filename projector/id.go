@@ -21,7 +21,7 @@ func ParseID(s string) (ID, error) {
 		id.Seq, err = strconv.ParseUint(seq, 10, 64)
 	}
 	if err != nil {
-		return ID{}, fmt.Errorf("%q is not a stream ID: want milliseconds-sequence, as in 1795412031120-0", s)
+		return ID{}, fmt.Errorf("%q is not a stream ID: want milliseconds-sequence, as in 1795412031120-0", clip(s))
 	}
 	return id, nil
 }
@@ -34,7 +34,7 @@ func ParseStart(s string) (ID, error) {
 	}
 	t, err := time.Parse(time.RFC3339Nano, s)
 	if err != nil || t.UnixMilli() < 0 {
-		return ID{}, fmt.Errorf("%q is neither a stream ID (1795412031120-0) nor an RFC 3339 time (2026-11-23T00:00:00Z)", s)
+		return ID{}, fmt.Errorf("%q is neither a stream ID (1795412031120-0) nor an RFC 3339 time (2026-11-23T00:00:00Z)", clip(s))
 	}
 	return ID{Ms: uint64(t.UnixMilli())}, nil
 }

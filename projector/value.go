@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/refold-dev/refold/projector/contract"
 )
@@ -79,10 +81,11 @@ func TimestampValue(t time.Time) (Value, error) {
 	return Value{kind: Timestamp, str: t.Format(time.RFC3339Nano)}, nil
 }
 
-// JSONValue is a JSON document, stored compact.
+// JSONValue is a JSON document, stored compact. JSON is UTF-8: other bytes,
+// which encoding/json would let pass, are an error.
 func JSONValue(doc []byte) (Value, error) {
 	var compact bytes.Buffer
-	if err := json.Compact(&compact, doc); err != nil {
+	if err := json.Compact(&compact, doc); err != nil || !utf8.Valid(doc) {
 		return Value{}, notA(JSON, string(doc))
 	}
 	return Value{kind: JSON, str: compact.String()}, nil
@@ -144,8 +147,8 @@ func ParseText(kind Kind, text string) (Value, error) {
 		return IntegerValue(n), nil
 	case Number:
 		f, err := strconv.ParseFloat(text, 64)
-		if err != nil {
-			return Value{}, notA(kind, text)
+		if err != nil || strings.Trim(text, "+-.0123456789e") != "" {
+			return Value{}, notA(kind, text) // also 0x1p4, inf and NaN, which Go reads
 		}
 		return NumberValue(f)
 	case Boolean:
@@ -165,11 +168,16 @@ func ParseText(kind Kind, text string) (Value, error) {
 	return Value{}, fmt.Errorf("no value has the type %s", kind)
 }
 
-// notA says what the text should have been; long text is cut.
+// notA says what the text should have been.
 func notA(kind Kind, text string) error {
+	return fmt.Errorf("%q is not of type %s", clip(text), kind)
+}
+
+// clip keeps messages short whatever a producer or a manifest holds.
+func clip(text string) string {
 	const most = 64
-	if len(text) > most {
-		text = text[:most] + "…"
+	if len(text) <= most {
+		return text
 	}
-	return fmt.Errorf("%q is not of type %s", text, kind)
+	return strings.ToValidUTF8(text[:most], "") + "…"
 }
