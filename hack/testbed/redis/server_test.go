@@ -19,12 +19,15 @@ import (
 
 func TestServerAnswersAndEnds(t *testing.T) {
 	var server *redis.Server
-	t.Run("while the test runs it answers", func(t *testing.T) {
+	started := t.Run("while the test runs it answers", func(t *testing.T) {
 		server = redis.Start(t)
 		if got := call(t, dial(t, server), "SET a 1"); got != "+OK" {
 			t.Errorf("SET answered %q", got)
 		}
 	})
+	if !started {
+		t.FailNow()
+	}
 	if pid := server.PID(); pid != 0 {
 		t.Errorf("the server outlived its test as process %d", pid)
 	}
