@@ -220,8 +220,10 @@ func (t *tracker) lag() (events, seconds int64) {
 	switch {
 	case !t.tailSeen || !t.seen.Claimed:
 		return -1, 0
-	case t.tail.Compare(t.at.Position) <= 0:
+	case t.tail == t.at.Position:
 		return 0, 0
+	case t.tail.Compare(t.at.Position) < 0:
+		return -1, 0 // another stream, or one that is not there yet
 	}
 	events = -1
 	if t.tailAt >= 0 && t.at.Entries >= 0 {
@@ -234,9 +236,10 @@ func (t *tracker) lag() (events, seconds int64) {
 	return events, seconds
 }
 
-// caughtUp begins at the tail and lasts while the lag is within a batch.
+// caughtUp begins at the tail and lasts while the lag is within a batch and
+// nothing has stopped the fold for good.
 func (t *tracker) caughtUp() bool {
-	if !t.tailSeen || !t.seen.Claimed {
+	if t.seen.State == contract.StateHalted || t.seen.State == contract.StateFenced {
 		return false
 	}
 	events, _ := t.lag()

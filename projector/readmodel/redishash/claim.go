@@ -71,7 +71,7 @@ func (p *partition) look(ctx context.Context) (ledger, error) {
 	controlReply := pipe.HGetAll(ctx, p.names.control)
 	positionReply := pipe.HGetAll(ctx, p.names.position)
 	keysReply := pipe.SCard(ctx, p.names.keys)
-	_, _ = pipe.Exec(ctx) // each reply is looked at
+	send(ctx, pipe)
 	for _, reply := range []struct {
 		key string
 		err error
@@ -161,15 +161,15 @@ func (p *partition) write(ctx context.Context, c readmodel.Claim, cp readmodel.C
 	pipe.Do(ctx, append(positionArgs(p.names.position, cp), fieldHolder, p.store.holder)...)
 	exec := pipe.Do(ctx, "exec")
 	watched := p.queueWatch(ctx, pipe)
-	cmds, _ := pipe.Exec(ctx) // each reply is looked at
+	cmds := send(ctx, pipe)
 	switch err := execError(cmds, exec); {
 	case errors.Is(err, readmodel.ErrOutcomeUnknown):
 		return redisFault(exec.Err()) // a claim can be made again
 	case err != nil:
 		return err
 	}
-	if _, failed := firstFailure(exec); failed != nil {
-		return ledgerFault(p.names.control, failed)
+	if err := p.whole(exec, 0, nil); err != nil {
+		return err
 	}
 	p.epoch = cp.Epoch
 	return p.readWatch(watched)

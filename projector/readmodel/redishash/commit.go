@@ -16,6 +16,10 @@ import (
 // wordsPerCommand bounds how many keys one variadic command names.
 const wordsPerCommand = 1000
 
+// mostWatched is how many created keys a commit watches: Redis compares each
+// WATCHed key with every other of the connection.
+const mostWatched = 256
+
 // holder is who holds the partition, as the ledger says.
 type holder struct {
 	active  string
@@ -49,20 +53,22 @@ func (p *partition) commit(ctx context.Context, changed []readmodel.Entity, next
 	if err := p.holds(); err != nil {
 		return err
 	}
-	if err := p.watchCreated(ctx, changed); err != nil {
+	created := p.created(changed)
+	if err := p.absent(ctx, created); err != nil {
 		return err
 	}
 	pipe := p.conn.Pipeline()
 	pipe.Do(ctx, "multi")
+	guards := queueGuards(ctx, pipe, created)
 	touched := p.queueEntities(ctx, pipe, changed)
 	pipe.Do(ctx, positionArgs(p.names.position, next)...)
 	exec := pipe.Do(ctx, "exec")
 	watched := p.queueWatch(ctx, pipe)
-	cmds, _ := pipe.Exec(ctx) // each reply is looked at
+	cmds := send(ctx, pipe)
 
 	outcome := execError(cmds, exec)
 	if outcome == nil {
-		outcome = p.whole(exec, touched)
+		outcome = p.whole(exec, guards, touched)
 	}
 	if outcome != nil && !errors.Is(outcome, errContended) {
 		return outcome
@@ -88,17 +94,18 @@ func (p *partition) holds() error {
 	return nil
 }
 
-// watchCreated watches the keys that the commit will create and makes sure
-// that there is nothing yet: HSET would write into what is someone else's.
-func (p *partition) watchCreated(ctx context.Context, changed []readmodel.Entity) error {
-	created := p.created(changed)
+// absent makes sure that there is nothing yet where the commit will create:
+// HSET would write into what is someone else's. Few keys are watched as well.
+func (p *partition) absent(ctx context.Context, created []any) error {
 	if len(created) == 0 {
 		return nil
 	}
 	pipe := p.conn.Pipeline()
 	counts := make([]*redis.Cmd, 0, len(created)/wordsPerCommand+1)
 	for chunk := range chunks(created) {
-		pipe.Do(ctx, append([]any{"watch"}, chunk...)...)
+		if len(created) <= mostWatched {
+			pipe.Do(ctx, append([]any{"watch"}, chunk...)...)
+		}
 		counts = append(counts, pipe.Do(ctx, append([]any{"exists"}, chunk...)...))
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
@@ -110,6 +117,19 @@ func (p *partition) watchCreated(ctx context.Context, changed []readmodel.Entity
 		}
 	}
 	return nil
+}
+
+// queueGuards looks again, inside the transaction, where the keys were too
+// many to be watched: what came between is at least found out.
+func queueGuards(ctx context.Context, pipe redis.Pipeliner, created []any) (guards int) {
+	if len(created) <= mostWatched {
+		return 0
+	}
+	for chunk := range chunks(created) {
+		pipe.Do(ctx, append([]any{"exists"}, chunk...)...)
+		guards++
+	}
+	return guards
 }
 
 // created lists the Redis keys of entities that are not in the store yet.
@@ -198,15 +218,25 @@ func (p *partition) queueFields(ctx context.Context, pipe redis.Pipeliner, touch
 // work. Redis goes on after a command that fails in EXEC, as one does on an
 // entity that was replaced by another type behind our back: the commit then
 // misses that entity, and the only honest answer is to stop and say so.
-func (p *partition) whole(exec *redis.Cmd, touched []string) error {
-	at, failed := firstFailure(exec)
-	if failed == nil {
-		return nil
+func (p *partition) whole(exec *redis.Cmd, guards int, touched []string) error {
+	replies, err := exec.Slice()
+	if err != nil {
+		return redisFault(err)
 	}
-	if at < len(touched) && isWrongType(failed) {
-		return changedByHand(touched[at], "it is no longer what it was when it was loaded, and could not be written")
+	for i, reply := range replies {
+		failed, isError := reply.(error)
+		n, _ := reply.(int64)
+		at := i - guards
+		switch {
+		case at < 0 && n > 0:
+			return changedByHand(p.store.prefix+"…", "one of the keys was made by something else while it was made here")
+		case isError && at >= 0 && at < len(touched) && isWrongType(failed):
+			return changedByHand(touched[at], "it is no longer what it was when it was loaded, and could not be written")
+		case isError:
+			return ledgerFault(p.names.position, failed)
+		}
 	}
-	return ledgerFault(p.names.position, failed)
+	return nil
 }
 
 // watch is a WATCH of the ledger and the look at who holds the partition.

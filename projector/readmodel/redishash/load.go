@@ -40,7 +40,7 @@ func (p *partition) load(ctx context.Context, keys []string, states []*projector
 		}
 	}
 	foreign := pipe.Do(ctx, append(absent, p.names.position)...)
-	_, _ = pipe.Exec(ctx) // each reply is looked at
+	send(ctx, pipe)
 	for i, row := range rows {
 		if row == nil {
 			continue

@@ -20,9 +20,11 @@
 // Each partition has a connection of its own. A commit is one MULTI/EXEC under
 // WATCH of control and position, whose contents were read after the WATCH and
 // name this claim; the WATCH and the read for the next commit travel behind
-// the EXEC, so a commit is one round trip. A key that the revision creates is
-// also watched and must not exist, which costs a round trip for commits that
-// create: nothing foreign is ever written to.
+// the EXEC, so a commit is one round trip. A commit that creates entities takes
+// one more, to see that their keys are free. Up to 256 of them are watched too:
+// nothing foreign is then ever written to. Watching more would cost the server
+// the square of their number; of a key that something else makes in the moment
+// between the look and the EXEC of such a commit the projector tells afterwards.
 package redishash
 
 import (

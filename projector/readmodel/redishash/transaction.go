@@ -1,14 +1,30 @@
 package redishash
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/refold-dev/refold/projector/readmodel"
 )
+
+// send executes a pipeline, of which each reply is looked at. The client tells
+// of a server that refuses the connection beside the commands, and leaves them
+// looking as if they had succeeded: here they all have failed.
+func send(ctx context.Context, pipe redis.Pipeliner) []redis.Cmder {
+	cmds, err := pipe.Exec(ctx)
+	if err == nil || slices.ContainsFunc(cmds, func(cmd redis.Cmder) bool { return cmd.Err() != nil }) {
+		return cmds
+	}
+	for _, cmd := range cmds {
+		cmd.SetErr(err)
+	}
+	return cmds
+}
 
 // execError tells what became of a pipelined MULTI … EXEC: nil when it was
 // executed, errContended when the WATCH refused it, a fault when the server
@@ -35,21 +51,6 @@ func execError(cmds []redis.Cmder, exec *redis.Cmd) error {
 func isReply(err error) bool {
 	var reply redis.Error
 	return errors.As(err, &reply)
-}
-
-// firstFailure finds the first command that failed inside an executed
-// transaction.
-func firstFailure(exec *redis.Cmd) (at int, failed error) {
-	replies, err := exec.Slice()
-	if err != nil {
-		return 0, err
-	}
-	for i, reply := range replies {
-		if err, ok := reply.(error); ok {
-			return i, err
-		}
-	}
-	return 0, nil
 }
 
 // chunks cuts words into pieces that one command may name.
