@@ -3,6 +3,7 @@ package stream
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"strings"
 	"testing"
@@ -144,7 +145,7 @@ func standard(text []byte) (doc map[string]any, err error) {
 	if err := dec.Decode(&doc); err != nil {
 		return nil, err
 	}
-	if _, err := dec.Token(); err != io.EOF {
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return nil, io.ErrUnexpectedEOF
 	}
 	return doc, nil

@@ -9,7 +9,6 @@ import (
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/types"
-	"cel.dev/cel-go/common/types/ref"
 
 	"github.com/refold-dev/refold/projector"
 )
@@ -30,13 +29,6 @@ func (p entities) FindStructType(name string) (*types.Type, bool) {
 		return types.NewTypeTypeWithParam(types.NewObjectType(entityType)), true
 	}
 	return p.Provider.FindStructType(name)
-}
-
-func (p entities) FindStructFieldNames(name string) ([]string, bool) {
-	if name != entityType {
-		return p.Provider.FindStructFieldNames(name)
-	}
-	return fieldNames(p.schema), true
 }
 
 func (p entities) FindStructFieldType(name, field string) (*types.FieldType, bool) {
@@ -123,5 +115,3 @@ func typed(schema *projector.Schema) cel.EnvOption {
 		return cel.CustomTypeProvider(entities{e.CELTypeProvider(), schema})(e)
 	}
 }
-
-var _ ref.TypeAdapter = adapter{}
