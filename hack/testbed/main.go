@@ -32,7 +32,7 @@ func commands() []command {
 		{"load", "FILE…", "load image archives into the cluster", load},
 		{"redis", "install", "install redis-server if there is none; prints its path", runRedis},
 		{"redis", "versions | fetch VERSION", "download other server programs; prints their paths", runRedis},
-		{"redis", "up [-port N] [-- ARG…] | down", "run a server that pods reach; prints its host and port", runRedis},
+		{"redis", "up [-port N] [-- ARG…] | down", "run a server that pods reach; prints its host:port", runRedis},
 		{"leaks", "", "list what `down` left behind; fails when there is anything", leaks},
 		{node.InsideCommand, "", "", insideNode},
 	}

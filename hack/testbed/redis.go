@@ -63,7 +63,7 @@ func printVersions(bed testbed) error {
 	return nil
 }
 
-// redisUp runs a durable server on the bridge's address and prints its host and port. What follows the flags are further
+// redisUp runs a durable server on the bridge's address and prints its host:port. What follows the flags are further
 // arguments of redis-server. In the cluster it gets a name by a Service without selector and an EndpointSlice.
 func redisUp(bed testbed, args []string) error {
 	flags := flag.NewFlagSet("redis up", flag.ContinueOnError)
@@ -89,7 +89,7 @@ func redisUp(bed testbed, args []string) error {
 	if err := bed.ensure(context.Background(), bed.redisPart(binary, *port, flags.Args())); err != nil {
 		return err
 	}
-	fmt.Println(layout.BridgeAddress, bed.redisPort())
+	fmt.Println(layout.OnBridge(bed.redisPort()))
 	return nil
 }
 

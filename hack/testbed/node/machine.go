@@ -66,7 +66,7 @@ func ReleaseMachine(place layout.Layout, ran bool) error {
 // Traces lists what on this machine's network bears a name that the testbed uses.
 func Traces() []string {
 	var found []string
-	if _, err := net.InterfaceByName(layout.BridgeName); err == nil {
+	if hasBridge() {
 		found = append(found, "interface "+layout.BridgeName)
 	}
 	for _, table := range presentTables() {
@@ -113,7 +113,7 @@ func (m machine) restore() error {
 // ensureBridge makes the bridge ahead of the first pod, since the API server listens on its address. Its hardware address is
 // set so that it does not change with the pods that come and go.
 func ensureBridge() error {
-	if _, err := net.InterfaceByName(layout.BridgeName); err != nil {
+	if !hasBridge() {
 		if err := run("ip", "link", "add", layout.BridgeName, "address", "02:52:45:46:4f:4c", "type", "bridge"); err != nil {
 			return err
 		}
@@ -126,15 +126,19 @@ func ensureBridge() error {
 
 // removeBridge removes the bridge and the pods' links to it, most of which have gone with the pods.
 func removeBridge() error {
-	bridge, err := net.InterfaceByName(layout.BridgeName)
-	if err != nil {
+	if !hasBridge() {
 		return nil
 	}
-	ports, _ := filepath.Glob(filepath.Join("/sys/class/net", bridge.Name, "brif", "*"))
+	ports, _ := filepath.Glob(filepath.Join("/sys/class/net", layout.BridgeName, "brif", "*"))
 	for _, port := range ports {
 		_ = run("ip", "link", "delete", filepath.Base(port)) // may be going by itself at this moment
 	}
-	return run("ip", "link", "delete", bridge.Name)
+	return run("ip", "link", "delete", layout.BridgeName)
+}
+
+func hasBridge() bool {
+	_, err := net.InterfaceByName(layout.BridgeName)
+	return err == nil
 }
 
 func removeTables() error {

@@ -155,7 +155,7 @@ func extractEntry(entry *zip.File, target string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := io.Copy(file, content); err != nil { //nolint:gosec // the package's version is pinned
+	if _, err := io.Copy(file, content); err != nil {
 		_ = file.Close()
 		return err
 	}
