@@ -18,17 +18,17 @@ import (
 // compiler turns a manifest's reducer into rules and collects everything that
 // is wrong on the way, so that a person corrects it in one go.
 type compiler struct {
-	environments
+	env    environments
 	schema *projector.Schema
 	found  []error
 }
 
 func newCompiler(c projector.Config) (*compiler, error) {
-	environments, err := newEnvironments(c.Format, c.Schema)
+	env, err := newEnvironments(c.Format, c.Schema)
 	if err != nil {
 		return nil, fmt.Errorf("reducer: cannot set up CEL: %w", err)
 	}
-	return &compiler{environments: environments, schema: c.Schema}, nil
+	return &compiler{env: env, schema: c.Schema}, nil
 }
 
 func (c *compiler) findings() error { return errors.Join(c.found...) }
@@ -108,7 +108,7 @@ func (c *compiler) assign(to []assign, place, verb string, rule int, name, sourc
 		c.report(place, "the field is declared %s; only an Integer or a Number can be added to", kind)
 		return to
 	}
-	x := c.compile(c.environments.rule, place, source)
+	x := c.compile(c.env.rule, place, source)
 	if x == nil {
 		return to
 	}
@@ -139,7 +139,7 @@ func (c *compiler) constant(x *expression, place string, kind projector.Kind, ad
 }
 
 func (c *compiler) condition(place string, rule int, source string) *expression {
-	x := c.compile(c.environments.rule, place+".when", source)
+	x := c.compile(c.env.rule, place+".when", source)
 	if x == nil {
 		return nil
 	}
@@ -151,7 +151,7 @@ func (c *compiler) condition(place string, rule int, source string) *expression 
 }
 
 func (c *compiler) keyExpression(source string) *expression {
-	x := c.compile(c.environments.key, "reducer.key", source)
+	x := c.compile(c.env.key, "reducer.key", source)
 	if x == nil {
 		return nil
 	}

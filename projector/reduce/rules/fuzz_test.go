@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/refold-dev/refold/projector"
 	"github.com/refold-dev/refold/projector/contract"
@@ -38,7 +39,7 @@ func FuzzRules(f *testing.F) {
 		if (err == nil) != (again == nil) || err == nil && first.Get(field) != second.Get(field) {
 			t.Errorf("folded to %q, then to %q (%v, %v)", first.Get(field).Text(), second.Get(field).Text(), err, again)
 		}
-		if f := fault.As(err); f != nil && (f.Remedy == "" || f.EventID == "" || len(f.Message) > 600 || strings.ContainsAny(f.Message, "\x00\xff")) {
+		if f := fault.As(err); f != nil && (f.Remedy == "" || f.EventID == "" || len(f.Message) > 600 || strings.Contains(f.Message, "\x00") || !utf8.ValidString(f.Message)) {
 			t.Errorf("a fault that a status cannot hold: %+v", f)
 		}
 	})

@@ -56,7 +56,7 @@ func native(v ref.Val) (any, error) {
 	case types.Timestamp:
 		return v.UTC().Format(time.RFC3339Nano), nil
 	case types.Duration:
-		return v.Duration.String(), nil
+		return v.String(), nil
 	case *types.Optional:
 		return nativeOptional(v)
 	case *object:

@@ -31,7 +31,7 @@ func New(c projector.Config) (projector.Reducer, error) {
 	if err := compiler.findings(); err != nil {
 		return nil, err
 	}
-	r.scopes.New = func() any { return &scope{adapter: compiler.adapter} }
+	r.scopes.New = func() any { return &scope{adapter: compiler.env.adapter} }
 	return r, nil
 }
 
