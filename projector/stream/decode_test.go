@@ -259,7 +259,7 @@ func TestInfoReadsBothProtocols(t *testing.T) {
 }
 
 func TestInfoOfOldServersHasNoCounters(t *testing.T) {
-	old := "*8\r\n$6\r\nlength\r\n:0\r\n$17\r\nlast-generated-id\r\n$3\r\n9-1\r\n$11\r\nfirst-entry\r\n*-1\r\n$10\r\nlast-entry\r\n$-1\r\n"
+	old := "*10\r\n$6\r\nlength\r\n:0\r\n$17\r\nlast-generated-id\r\n$3\r\n9-1\r\n$11\r\nfirst-entry\r\n*-1\r\n$10\r\nlast-entry\r\n$-1\r\n$7\r\nunknown\r\n:-7\r\n"
 	got, err := readInfo(strings.NewReader(old))
 	if want := (Info{Exists: true, EntriesAdded: -1, LastID: projector.ID{Ms: 9, Seq: 1}, Entries: -1}); err != nil || got != want {
 		t.Errorf("%+v %v", got, err)

@@ -98,14 +98,14 @@ func TestReadingGoesOnAfterARestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Kill()
-	for range 3 {
-		var failed error
-		for last := b; failed == nil; { // what was fetched ahead may still come
-			if last, failed = r.Read(t.Context(), b.Last, b.Entries, stream.Limit{Events: 100}, 0); failed == nil {
-				b = last
-			}
+	for told := 0; told < 3; { // what was fetched ahead may still come
+		next, err := r.Read(t.Context(), b.Last, b.Entries, stream.Limit{Events: 100}, 0)
+		if err == nil {
+			b = next
+			continue
 		}
-		wantReason(t, failed, contract.ReasonSourceUnreachable)
+		wantReason(t, err, contract.ReasonSourceUnreachable)
+		told++
 	}
 	s.Restart(t)
 	// The pool looks once a second whether the server is back.

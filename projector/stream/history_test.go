@@ -86,6 +86,8 @@ func TestCheckTellsWhatIsWrongWithTheHistory(t *testing.T) {
 			reason: contract.ReasonHistoryLost},
 		"from the middle of a trimmed stream": {commands: []string{"XTRIM user_events MINID 4"}, from: "6", position: id(6).Prev(), entries: -1,
 			history: contract.HistoryComplete, ordinal: -1},
+		"from the middle of a trimmed stream, with an ordinal that nobody counted": {commands: []string{"XTRIM user_events MINID 4"}, from: "6", position: id(6).Prev(), entries: 0,
+			history: contract.HistoryComplete, ordinal: -1},
 		"from after the end": {from: "99-0", position: id(99).Prev(), entries: -1, reason: contract.ReasonFromAfterEnd, remedy: "set source.from"},
 		"from right after the end": {from: "10-1", position: id(10), entries: -1,
 			history: contract.HistoryComplete, ordinal: 10},

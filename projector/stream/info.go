@@ -136,13 +136,23 @@ func (p *puller) head() (kind byte, n int) {
 	case line[0] == '+', line[0] == ',', line[0] == '#', line[0] == '(':
 		return line[0], 0
 	default:
-		n, rest := number(line[1:])
-		if len(rest) > 0 || len(line) == 1 || n > 1<<62 {
-			p.fail("a number that is none")
-		}
-		return line[0], int(n)
+		return line[0], p.number(line[0], line[1:])
 	}
 	return 0, 0
+}
+
+// number reads a count, or an integer, which alone may be below zero.
+func (p *puller) number(kind byte, text []byte) int {
+	sign := 1
+	if kind == ':' && len(text) > 0 && text[0] == '-' {
+		sign, text = -1, text[1:]
+	}
+	n, rest := number(text)
+	if len(rest) > 0 || len(text) == 0 || n > 1<<62 {
+		p.fail("a number that is none")
+		return 0
+	}
+	return sign * int(n)
 }
 
 func (p *puller) integer() int64 {

@@ -26,7 +26,17 @@ func (r *Reader) claim(position projector.ID, entries int64) (claim, error) {
 			Err:       err,
 		}
 	}
-	return claim{r.src.From, start, position, max(entries, -1)}, nil
+	return claim{src: r.src.From, start: start}.at(position, entries), nil
+}
+
+// at is the claim with another position. Of a new revision nobody has counted
+// the entries before it: 0 is then no count, and is found again where it is one.
+func (c claim) at(position projector.ID, entries int64) claim {
+	c.position, c.entries = position, max(entries, -1)
+	if c.fresh() && entries == 0 {
+		c.entries = -1
+	}
+	return c
 }
 
 // fresh says that nothing was read yet. No entry has such an ID, for an entry

@@ -282,6 +282,22 @@ func TestTenThousandFieldsAreRead(t *testing.T) {
 	}
 }
 
+func TestReadingFromAnotherPositionThanWasFetchedAhead(t *testing.T) {
+	s := start(t)
+	s.add(t, 1, 300)
+	r := s.reader(t, "0")
+	for _, from := range []uint64{0, 0, 100, 30, 250, 0} {
+		b, err := r.Read(t.Context(), id(from), int64(from), stream.Limit{Events: 20}, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b.Events[0].ID != id(from+1) || b.Entries != int64(from)+20 {
+			t.Fatalf("after %d came %s, ordinal %d", from, b.Events[0].ID, b.Entries)
+		}
+		b.Release()
+	}
+}
+
 func TestAReleasedBatchDoesNotChangeAnother(t *testing.T) {
 	s := start(t)
 	s.add(t, 1, 300)

@@ -28,9 +28,10 @@ type Limit struct {
 	Bytes  int // of one reply, aimed at; a single larger event still passes
 }
 
-// Reader reads one stream. It is used by one goroutine at a time; batches may
-// be released by any. While it is behind, the next batch is fetched while the
-// last one is folded.
+// Reader reads one stream. Check, Read and Close are for one goroutine at a
+// time; Ack and DropGroup may be called beside them, and batches released, by
+// any. While it is behind, the next batch is fetched while the last one is
+// folded: up to two batches are held beside those not released.
 type Reader struct {
 	client *redis.Client
 	src    contract.Source
@@ -93,7 +94,7 @@ func (r *Reader) Read(ctx context.Context, after projector.ID, entries int64, li
 		return nil, r.fault(ctx, err)
 	}
 	if b.more {
-		r.fetchAhead(ctx, claim{c.src, c.start, b.Last, b.Entries}, limit)
+		r.fetchAhead(ctx, c.at(b.Last, b.Entries), limit)
 	}
 	return b, nil
 }
