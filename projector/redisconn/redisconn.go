@@ -18,6 +18,7 @@ import (
 // Side is what a Redis is to the projector; messages and remedies name it.
 type Side int
 
+// The two sides.
 const (
 	Source Side = iota
 	ReadModel
