@@ -1,0 +1,257 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/refold-dev/refold/projector"
+	"github.com/refold-dev/refold/projector/contract"
+	"github.com/refold-dev/refold/projector/fault"
+	"github.com/refold-dev/refold/projector/readmodel"
+)
+
+func testSchema(t testing.TB) *projector.Schema {
+	t.Helper()
+	s, err := projector.NewSchema([]contract.Field{{Name: "sum", Type: contract.TypeInteger}, {Name: "log", Type: contract.TypeString}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// sums adds the event's number to every entity that its type names, as in
+// "a,b,c". A number below 0 deletes the entity; "fail" and "panic" do so for
+// the entity whose name is the field's.
+type sums struct{}
+
+func (sums) Keys(e *projector.Event, keys []string) ([]string, error) {
+	switch string(e.Type) {
+	case "":
+		return nil, projector.ErrUnnamedType
+	case "panic":
+		panic("in Keys")
+	case "fail":
+		return nil, errors.New("the key fails")
+	case "nobody":
+		return keys, nil
+	}
+	return append(keys, strings.Split(string(e.Type), ",")...), nil
+}
+
+func (sums) Reduce(e *projector.Event, key string, s *projector.State) error {
+	if v, ok := e.Field("fail"); ok && string(v) == key {
+		s.SetAt(0, projector.IntegerValue(-1))
+		return errors.New("the event fails")
+	}
+	if v, ok := e.Field("panic"); ok && string(v) == key {
+		s.Delete()
+		panic("in Reduce")
+	}
+	n := int64(e.ID.Ms)
+	if _, ok := e.Field("delete"); ok {
+		s.Delete()
+		return nil
+	}
+	s.SetAt(0, projector.IntegerValue(s.At(0).Int()+n))
+	s.SetAt(1, projector.StringValue(fmt.Sprint(s.At(1).Str(), ",", n)))
+	return nil
+}
+
+// asTyped finds the type already set.
+type asTyped struct{}
+
+func (asTyped) Decode(*projector.Event) error { return nil }
+
+// memory is a store in a map.
+type memory map[string]*projector.State
+
+func (m memory) load(_ context.Context, keys []string, states []*projector.State) error {
+	for i, key := range keys {
+		if s := m[key]; s != nil {
+			states[i].CopyFrom(s)
+		}
+	}
+	return nil
+}
+
+// commit takes over what the fold has, and checks that Stored is what is here.
+func (m memory) commit(t interface{ Errorf(string, ...any) }, f *fold) {
+	for _, e := range f.changed() {
+		here := m[e.Key]
+		if (here != nil && here.Exists()) != inStore(e) {
+			t.Errorf("%s: Stored says %v", e.Key, inStore(e))
+		}
+		if here != nil && inStore(e) && (here.At(0) != e.Stored.At(0) || here.At(1) != e.Stored.At(1)) {
+			t.Errorf("%s: Stored is not what is stored", e.Key)
+		}
+		s := projector.NewState(e.State.Schema())
+		s.CopyFrom(e.State)
+		m[e.Key] = s
+	}
+	f.committed()
+}
+
+func inStore(e readmodel.Entity) bool { return e.Stored != nil && e.Stored.Exists() }
+
+func (m memory) sums() map[string]int64 {
+	all := map[string]int64{}
+	for key, s := range m {
+		if s.Exists() {
+			all[key] = s.At(0).Int()
+		}
+	}
+	return all
+}
+
+func event(ms uint64, touches string, fields ...string) projector.Event {
+	e := projector.Event{ID: projector.ID{Ms: ms}, Type: []byte(touches)}
+	for i := 0; i < len(fields); i += 2 {
+		e.Fields = append(e.Fields, projector.Field{Name: []byte(fields[i]), Value: []byte(fields[i+1])})
+	}
+	return e
+}
+
+// foldAll folds until an error.
+func foldAll(f *fold, events []projector.Event, m memory) error {
+	for len(events) > 0 {
+		n, err := f.some(context.Background(), events, m.load)
+		if err != nil {
+			return err
+		}
+		events = events[n:]
+	}
+	return nil
+}
+
+func TestAnEventThatFailsLeavesNoEffect(t *testing.T) {
+	for name, bad := range map[string]projector.Event{
+		"its first entity fails":  event(3, "a,b", "fail", "a"),
+		"its second entity fails": event(3, "a,b", "fail", "b"),
+		"a new entity fails":      event(3, "a,new", "fail", "new"),
+		"its first panics":        event(3, "a,b", "panic", "a"),
+		"its second panics":       event(3, "a,b", "panic", "b"),
+		"its key fails":           event(3, "fail"),
+		"its key panics":          event(3, "panic"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := memory{}
+			f := newFold(asTyped{}, sums{}, testSchema(t), 1<<20)
+			err := foldAll(f, []projector.Event{event(1, "a"), event(2, "b"), bad, event(4, "a")}, m)
+			if got := fault.As(err); got == nil || got.Reason != contract.ReasonEventFailed || got.EventID != "3-0" || !got.Permanent {
+				t.Errorf("the error is %v", err)
+			}
+			if got := f.pending; got.next.Position.Ms != 2 || got.next.Events != 2 || got.read != 2 {
+				t.Errorf("pending is %+v", got)
+			}
+			m.commit(t, f)
+			if diff := cmp.Diff(map[string]int64{"a": 1, "b": 2}, m.sums()); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestEventsThatTouchNothingAreSkippedAndCounted(t *testing.T) {
+	m := memory{}
+	f := newFold(asTyped{}, sums{}, testSchema(t), 1<<20)
+	if err := foldAll(f, []projector.Event{event(1, ""), event(2, "nobody"), event(3, "a"), event(4, "")}, m); err != nil {
+		t.Fatal(err)
+	}
+	want := contract.Skipped{UnnamedType: 2, NoKey: 1}
+	if got := f.pending; got.skipped != want || got.next.Events != 1 || got.next.Position.Ms != 4 || got.read != 4 {
+		t.Errorf("pending is %+v", got)
+	}
+}
+
+func TestAnErrorOfLoadingKeepsNothing(t *testing.T) {
+	f := newFold(asTyped{}, sums{}, testSchema(t), 1<<20)
+	broken := errors.New("away")
+	_, err := f.some(t.Context(), []projector.Event{event(1, "a")}, func(context.Context, []string, []*projector.State) error { return broken })
+	if !errors.Is(err, broken) || len(f.cache.byKey) != 0 || f.cache.bytes != 0 || f.pending.any() {
+		t.Errorf("%v; %d cached, %d bytes", err, len(f.cache.byKey), f.cache.bytes)
+	}
+}
+
+func TestTheCacheKeepsItsBudget(t *testing.T) {
+	m := memory{}
+	f := newFold(asTyped{}, sums{}, testSchema(t), 64<<10)
+	for i := range 20_000 {
+		if err := foldAll(f, []projector.Event{event(uint64(i+1), fmt.Sprint(i%5000))}, m); err != nil {
+			t.Fatal(err)
+		}
+		if f.full(100) {
+			m.commit(t, f)
+		}
+		if f.cache.bytes > f.cache.budget {
+			t.Fatalf("%d bytes after %d events", f.cache.bytes, i)
+		}
+	}
+	if len(f.cache.byKey) == 0 || len(f.cache.byKey) != len(f.cache.ring) {
+		t.Errorf("%d entities, %d in the ring", len(f.cache.byKey), len(f.cache.ring))
+	}
+}
+
+// Whatever is cached, evicted, committed, forgotten and folded again: the store
+// holds the plain fold up to the position.
+func TestTheFoldIsThePlainFold(t *testing.T) {
+	schema := testSchema(t)
+	rapid.Check(t, func(t *rapid.T) {
+		m, at := memory{}, readmodel.Checkpoint{}
+		f := newFold(asTyped{}, sums{}, schema, rapid.SampledFrom([]int64{1, 2000, 1 << 20}).Draw(t, "budget"))
+		f.start(at)
+		log := rapid.SliceOfN(rapid.Custom(drawEvent), 1, 60).Draw(t, "log")
+		for i := range log {
+			log[i].ID.Ms = uint64(i + 1)
+		}
+		for int(f.pending.next.Position.Ms) < len(log) {
+			from := int(f.pending.next.Position.Ms)
+			to := rapid.IntRange(from+1, len(log)).Draw(t, "to")
+			if err := foldAll(f, log[from:to], m); err != nil {
+				t.Fatal(err)
+			}
+			switch rapid.IntRange(0, 3).Draw(t, "then") {
+			case 0:
+				at = f.pending.next
+				m.commit(t, f)
+			case 1:
+				f.forget()
+				f.start(at)
+			}
+		}
+		m.commit(t, f)
+		if diff := cmp.Diff(plainly(log), m.sums()); diff != "" {
+			t.Fatal(diff)
+		}
+	})
+}
+
+func drawEvent(t *rapid.T) projector.Event {
+	touches := rapid.SampledFrom([]string{"a", "b", "c", "a,b", "b,c,d", "", "nobody", "e"}).Draw(t, "touches")
+	if rapid.IntRange(0, 4).Draw(t, "delete") == 0 {
+		return event(0, touches, "delete", "")
+	}
+	return event(0, touches)
+}
+
+func plainly(log []projector.Event) map[string]int64 {
+	all := map[string]int64{}
+	for _, e := range log {
+		if len(e.Type) == 0 || string(e.Type) == "nobody" {
+			continue
+		}
+		for _, key := range strings.Split(string(e.Type), ",") {
+			if _, ok := e.Field("delete"); ok {
+				delete(all, key)
+			} else {
+				all[key] += int64(e.ID.Ms)
+			}
+		}
+	}
+	return all
+}
