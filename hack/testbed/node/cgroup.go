@@ -29,10 +29,11 @@ func leaveHybridCgroups() error {
 	return nil
 }
 
-// makeCgroups makes the cgroup below which all pods are, in every hierarchy. On a machine with version 2 only, there is one,
-// and the kubelet turns its controllers on; that was not tried here.
+// makeCgroups makes the cgroup below which all pods are, in every hierarchy. On a machine with version 2 only, there is one
+// hierarchy; that was not tried here.
 func makeCgroups() error {
 	for _, root := range cgroupRoots() {
+		passControllersOn(root)
 		folder := filepath.Join(root, layout.CgroupName)
 		if err := os.MkdirAll(folder, 0o755); err != nil {
 			return err
@@ -49,6 +50,18 @@ func makeCgroups() error {
 		}
 	}
 	return nil
+}
+
+// passControllersOn lets the cgroups below the root of version 2 have every controller, which the kubelet insists on. One that
+// cannot be passed on is the kubelet's to complain about. Version 1 has no such file.
+func passControllersOn(root string) {
+	controllers, err := os.ReadFile(filepath.Join(root, "cgroup.controllers"))
+	if err != nil {
+		return
+	}
+	for controller := range strings.FieldsSeq(string(controllers)) {
+		_ = os.WriteFile(filepath.Join(root, "cgroup.subtree_control"), []byte("+"+controller), 0o644)
+	}
 }
 
 // RemoveCgroups removes the testbed's cgroups. Their processes must have been killed; the kernel takes a moment to see it.
