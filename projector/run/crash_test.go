@@ -8,6 +8,7 @@ import (
 	"github.com/refold-dev/refold/hack/testbed/redis"
 	"github.com/refold-dev/refold/projector/contract"
 	"github.com/refold-dev/refold/projector/engine/failpoint"
+	"github.com/refold-dev/refold/projector/readmodel/conformance"
 )
 
 func TestAContractOnDiskBecomesHashes(t *testing.T) {
@@ -185,4 +186,33 @@ func TestSIGTERMCommitsWhatIsFolded(t *testing.T) {
 	}
 	w.start().awaitTail()
 	w.judgeAll()
+}
+
+func TestLostRepliesAndCutConnectionsAreExact(t *testing.T) {
+	w := newWorld(t)
+	target := conformance.NewProxy(t, w.server.Addr())
+	w.contract.ReadModel.RedisHash.Redis.URL = "redis://" + target.Addr()
+	source := conformance.NewProxy(t, w.server.Addr())
+	w.contract.Source.Redis.URL = "redis://" + source.Addr()
+	w.burst(10_000, 1)
+	p := w.start()
+	for i := range 60 {
+		w.burst(300, i)
+		switch i % 4 {
+		case 0, 1:
+			target.LoseNextReply()
+		case 2:
+			source.LoseNextReply()
+		case 3:
+			target.Cut()
+			source.Cut()
+		}
+		time.Sleep(30 * time.Millisecond)
+		w.judgeLive()
+	}
+	s := p.awaitTail()
+	w.judgeAll()
+	if s.Rejected != 0 || s.Problem != nil {
+		t.Errorf("%+v", s)
+	}
 }

@@ -35,6 +35,14 @@ func (w *world) judgeAll() {
 	w.judge()
 }
 
+// judgeLive judges while a projector works, as of one moment.
+func (w *world) judgeLive() {
+	w.t.Helper()
+	w.client.Do(w.t.Context(), "client", "pause", "5000", "write")
+	defer w.client.Do(w.t.Context(), "client", "unpause")
+	w.judgeIfClaimed()
+}
+
 // fold is a plain loop over the stream.
 func (w *world) fold(upTo string) (users map[string]map[string]string, events int) {
 	w.t.Helper()

@@ -129,3 +129,13 @@ func text(reply goredis.Cmder) string {
 	}
 	return ""
 }
+
+func TestProtocol(t *testing.T) {
+	server := redis.Start(t)
+	s := &testServer{addr: server.Addr(), client: client(t, server.Addr())}
+	conformance.RunProtocol(t, s, func() {
+		if err := s.client.FlushAll(t.Context()).Err(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
