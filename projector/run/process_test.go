@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -22,7 +23,10 @@ import (
 )
 
 // binary is cmd/projector with failpoints.
-var binary string
+var (
+	binary     string
+	buildFlags = []string{"-tags", "failpoints"}
+)
 
 func TestMain(m *testing.M) { os.Exit(testMain(m)) }
 
@@ -33,7 +37,7 @@ func testMain(m *testing.M) int {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	binary = filepath.Join(dir, "projector")
-	build := exec.Command("go", "build", "-tags", "failpoints", "-o", binary, "../../cmd/projector")
+	build := exec.Command("go", slices.Concat([]string{"build", "-o", binary}, buildFlags, []string{"../../cmd/projector"})...)
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "build cmd/projector: %v\n%s", err, out)
 		return 1
