@@ -37,7 +37,7 @@ type tracker struct {
 }
 
 func newTracker(o Options) *tracker {
-	t := &tracker{metrics: o.Metrics, tailAt: -1}
+	t := &tracker{metrics: o.Metrics, at: readmodel.Checkpoint{Entries: -1}, tailAt: -1}
 	t.seen = contract.Partition{
 		Partition: o.Claim.Partition,
 		Stream:    o.Stream,
