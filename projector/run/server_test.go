@@ -101,9 +101,9 @@ func TestAnAcknowledgementThatIsRefusedHoldsUpNothing(t *testing.T) {
 	w.burst(100, 1)
 	w.client.Do(t.Context(), "acl", "setuser", "default", "-xgroup")
 	p := w.start()
-	s := p.awaitProblem(contract.ReasonPermissionDenied)
+	p.awaitProblem(contract.ReasonPermissionDenied)
 	w.burst(100, 2)
-	s = p.awaitTail()
+	s := p.awaitTail()
 	if s.Problem == nil || s.Problem.Reason != contract.ReasonPermissionDenied {
 		t.Errorf("nobody is told: %+v", s.Problem)
 	}

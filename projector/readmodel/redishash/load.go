@@ -2,6 +2,7 @@ package redishash
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/redis/go-redis/v9"
@@ -100,7 +101,7 @@ func (p *partition) noneForeign(ctx context.Context, count *redis.Cmd, absent []
 	case n <= 1:
 		return nil
 	}
-	if err := p.firstForeign(ctx, absent); err != errContended {
+	if err := p.firstForeign(ctx, absent); !errors.Is(err, errContended) {
 		return err
 	}
 	return nil // it was there for a moment; the commit looks again
