@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/refold-dev/refold/projector"
@@ -48,7 +49,8 @@ type fold struct {
 	absent  []*entry
 	loads   []string
 	states  []*projector.State
-	undo    []*projector.State // the states before the event that is being folded
+	before  []*projector.State // the states before the event that is being folded
+	scratch []*projector.State
 	entity  []readmodel.Entity
 }
 
@@ -179,16 +181,13 @@ func (f *fold) one(e *projector.Event, touched []*entry) (err error) {
 	done := 0
 	defer func() {
 		if err != nil {
-			for i := range touched[:done] {
-				touched[i].state.CopyFrom(f.undo[i])
-				f.weigh(touched[i])
-			}
+			f.undo(touched[:done])
 		}
 	}()
 	defer recovered(&err)
 	for i, t := range touched {
 		f.keep(i, t)
-		done++
+		done = i + 1
 		if err := f.reducer.Reduce(e, t.key, t.state); err != nil {
 			return err
 		}
@@ -205,13 +204,24 @@ func (f *fold) weigh(t *entry) {
 
 // keep makes the change of an entity one that can be undone and committed.
 func (f *fold) keep(i int, t *entry) {
-	if i == len(f.undo) {
-		f.undo = append(f.undo, projector.NewState(f.cache.schema))
+	if i == len(f.before) {
+		f.before, f.scratch = append(f.before, nil), append(f.scratch, projector.NewState(f.cache.schema))
 	}
-	f.undo[i].CopyFrom(t.state)
 	if f.cache.keepStored(t) {
 		f.dirty = append(f.dirty, t)
 		f.dirtyBytes += t.bytes
+		f.before[i] = t.stored
+		return
+	}
+	f.scratch[i].CopyFrom(t.state)
+	f.before[i] = f.scratch[i]
+}
+
+// undo takes the event that is being folded out of the entities again.
+func (f *fold) undo(touched []*entry) {
+	for i, t := range slices.Backward(touched) {
+		t.state.CopyFrom(f.before[i])
+		f.weigh(t)
 	}
 }
 

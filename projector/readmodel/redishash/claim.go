@@ -63,10 +63,12 @@ func (p *partition) claim(ctx context.Context, c readmodel.Claim) (readmodel.Che
 	return cp, p.write(ctx, c, cp, found.control, giveWay)
 }
 
-// look watches and reads the ledger.
+// look watches and reads the ledger. The empty transaction before that lets go
+// of an earlier attempt's WATCH, and shows that this user may use transactions:
+// where MULTI is refused, Redis takes what follows for commands of their own.
 func (p *partition) look(ctx context.Context) (ledger, error) {
 	pipe := p.conn.Pipeline()
-	pipe.Do(ctx, "unwatch") // of an attempt before
+	multi, exec := pipe.Do(ctx, "multi"), pipe.Do(ctx, "exec")
 	watched := pipe.Do(ctx, "watch", p.names.control, p.names.position, p.names.keys)
 	controlReply := pipe.HGetAll(ctx, p.names.control)
 	positionReply := pipe.HGetAll(ctx, p.names.position)
@@ -76,6 +78,8 @@ func (p *partition) look(ctx context.Context) (ledger, error) {
 		key string
 		err error
 	}{
+		{p.names.control, multi.Err()},
+		{p.names.control, exec.Err()},
 		{p.names.control, watched.Err()},
 		{p.names.control, controlReply.Err()},
 		{p.names.position, positionReply.Err()},
