@@ -1,0 +1,125 @@
+package controllers
+
+import (
+	"context"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/refold-dev/refold/api/v1alpha1"
+	"github.com/refold-dev/refold/controllers/plan"
+	"github.com/refold-dev/refold/controllers/resources"
+	"github.com/refold-dev/refold/projector/contract"
+)
+
+// checkSpec finds out, before any pod starts, whether the spec can be run: its
+// values make sense, its reducer compiles, and no other Projection keeps its keys.
+func (r *Reconciler) checkSpec(ctx context.Context, s *scope) (ctrl.Result, error) {
+	s.invalid = r.invalidSpec(s)
+	others, err := r.otherClaims(ctx, s.projection)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	s.rival = plan.Rival(specClaim(s.projection), others)
+	return ctrl.Result{}, nil
+}
+
+func (r *Reconciler) invalidSpec(s *scope) *plan.Fault {
+	if err := plan.CheckFrom(plan.Defaulted(s.projection.Spec).Source.From); err != nil {
+		return &plan.Fault{Reason: v1alpha1.ReasonInvalidSpec, Message: err.Error()}
+	}
+	if s.memory.checked != s.desired.Revision {
+		s.memory.checkError = r.Check(s.desired)
+		s.memory.checked = s.desired.Revision
+	}
+	if err := s.memory.checkError; err != nil {
+		return &plan.Fault{Reason: v1alpha1.ReasonInvalidReducer, Message: err.Error()}
+	}
+	return nil
+}
+
+func specClaim(p *v1alpha1.Projection) plan.Claim {
+	return plan.Claim{
+		Projection: p.Namespace + "/" + p.Name,
+		Created:    p.CreationTimestamp.Time,
+		Target:     plan.TargetOf(p.Spec),
+		Held:       p.Status.ActiveRevision != "" && p.Status.ActiveRevision == plan.Revision(p.Spec),
+	}
+}
+
+// otherClaims are the targets of all other Projections: the one that each spec
+// names, and where another revision is active also the one that this still keeps.
+func (r *Reconciler) otherClaims(ctx context.Context, p *v1alpha1.Projection) ([]plan.Claim, error) {
+	var list v1alpha1.ProjectionList
+	if err := r.Client.List(ctx, &list); err != nil {
+		return nil, err
+	}
+	var claims []plan.Claim
+	for i := range list.Items {
+		other := &list.Items[i]
+		if other.UID == p.UID {
+			continue
+		}
+		claim := specClaim(other)
+		claims = append(claims, claim)
+		if other.Status.ActiveRevision == "" || claim.Held {
+			continue
+		}
+		held, err := r.activeClaims(ctx, other)
+		if err != nil {
+			return nil, err
+		}
+		claims = append(claims, held...)
+	}
+	return claims, nil
+}
+
+// activeClaims are the targets in the contracts of p's active revision.
+func (r *Reconciler) activeClaims(ctx context.Context, p *v1alpha1.Projection) ([]plan.Claim, error) {
+	var list corev1.ConfigMapList
+	err := r.Client.List(ctx, &list, client.InNamespace(p.Namespace), client.MatchingLabels(
+		resources.SelectorLabels(p.Name, p.Status.ActiveRevision, resources.Projector)))
+	if err != nil {
+		return nil, err
+	}
+	var claims []plan.Claim
+	for i := range list.Items {
+		document, err := contract.Decode([]byte(list.Items[i].Data[contract.FileName]))
+		if err != nil || document.ReadModel.RedisHash == nil || !controlledBy(&list.Items[i], p.UID) {
+			continue
+		}
+		hash := document.ReadModel.RedisHash
+		claims = append(claims, plan.Claim{
+			Projection: p.Namespace + "/" + p.Name,
+			Created:    p.CreationTimestamp.Time,
+			Target:     plan.NewTarget(v1alpha1.URL(hash.Redis.URL), hash.KeyPrefix),
+			Held:       true,
+		})
+	}
+	return claims, nil
+}
+
+// targetChanged passes what may free a target for another Projection.
+var targetChanged = predicate.Funcs{
+	CreateFunc:  func(event.CreateEvent) bool { return false },
+	GenericFunc: func(event.GenericEvent) bool { return false },
+	UpdateFunc: func(e event.UpdateEvent) bool {
+		before, ok := e.ObjectOld.(*v1alpha1.Projection)
+		after, ok2 := e.ObjectNew.(*v1alpha1.Projection)
+		return ok && ok2 && (before.Generation != after.Generation ||
+			before.Status.ActiveRevision != after.Status.ActiveRevision)
+	},
+}
+
+// conflictedProjections maps a change of one Projection to all that wait for a target.
+func (r *Reconciler) conflictedProjections(ctx context.Context, changed client.Object) []reconcile.Request {
+	return r.requests(ctx, func(p *v1alpha1.Projection) bool {
+		stalled := meta.FindStatusCondition(p.Status.Conditions, v1alpha1.ConditionStalled)
+		return p.UID != changed.GetUID() && stalled != nil && stalled.Reason == v1alpha1.ReasonTargetConflict
+	})
+}

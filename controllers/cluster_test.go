@@ -1,0 +1,300 @@
+package controllers
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+
+	. "github.com/onsi/gomega"
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refold-dev/refold/api/v1alpha1"
+	"github.com/refold-dev/refold/controllers/resources"
+	"github.com/refold-dev/refold/projector/contract"
+)
+
+// projectors is what runs in pods. The fake one below keeps a ledger in memory;
+// another may start real projectors, as processes or goroutines, and answer from
+// their /statusz.
+type projectors interface {
+	StatusReader
+	// Run starts the projector of a pod by its contract.
+	Run(pod *corev1.Pod, document []byte)
+	// Stop ends it; after that it writes nothing.
+	Stop(pod *corev1.Pod)
+	// Drop does what the Job's container does.
+	Drop(document []byte, keep bool) contract.Result
+}
+
+// cluster does, when it is stepped, what the Deployment and Job controllers, the
+// garbage collector and the kubelet do. podStatus lets a test have pods fail.
+type cluster struct {
+	w          *world
+	projectors projectors
+	podStatus  func(*corev1.Pod) // set: pods never start but are left like this
+	stuckPods  bool              // pods do not go
+}
+
+func newCluster(w *world, p projectors) *cluster { return &cluster{w: w, projectors: p} }
+
+func (c *cluster) step() {
+	c.w.t.Helper()
+	deployments, pods := &appsv1.DeploymentList{}, &corev1.PodList{}
+	c.list(deployments, pods)
+	wanted := map[string]bool{}
+	for i := range deployments.Items {
+		if name := c.stepDeployment(&deployments.Items[i], pods); name != "" {
+			wanted[name] = true
+		}
+	}
+	for i := range pods.Items {
+		if pod := &pods.Items[i]; resources.IsProjector(pod.Labels) && !wanted[pod.Name] && !c.stuckPods {
+			c.projectors.Stop(pod)
+			c.delete(pod)
+		}
+	}
+	c.stepJobs()
+}
+
+func (c *cluster) list(lists ...client.ObjectList) {
+	c.w.t.Helper()
+	for _, list := range lists {
+		c.w.Expect(c.w.client.List(c.w.ctx, list, client.InNamespace(c.w.namespace))).To(Succeed())
+	}
+}
+
+func (c *cluster) delete(object client.Object) {
+	c.w.t.Helper()
+	c.w.Expect(client.IgnoreNotFound(c.w.client.Delete(c.w.ctx, object, client.GracePeriodSeconds(0)))).To(Succeed())
+}
+
+// stepDeployment gives the Deployment the one pod of its present template, once
+// those of older ones are gone, and returns its name.
+func (c *cluster) stepDeployment(d *appsv1.Deployment, pods *corev1.PodList) string {
+	status := appsv1.DeploymentStatus{ObservedGeneration: d.Generation, Conditions: d.Status.Conditions}
+	var name string
+	if *d.Spec.Replicas > 0 {
+		name = fmt.Sprintf("%s-%s", d.Name, shortHash(d.Spec.Template))
+		if c.olderPods(d, name, pods) == 0 {
+			c.startPod(d, name)
+			status.Replicas, status.UpdatedReplicas = 1, 1
+		}
+	}
+	if !equality.Semantic.DeepEqual(d.Status, status) {
+		d.Status = status
+		c.w.Expect(client.IgnoreNotFound(c.w.client.Status().Update(c.w.ctx, d))).To(Succeed())
+	}
+	return name
+}
+
+func shortHash(v any) string {
+	data, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return resources.ContractHash(data)[:10]
+}
+
+func (c *cluster) olderPods(d *appsv1.Deployment, name string, pods *corev1.PodList) (n int) {
+	for _, pod := range pods.Items {
+		if pod.Name != name && pod.Labels[v1alpha1.RevisionLabel] == d.Labels[v1alpha1.RevisionLabel] && resources.IsProjector(pod.Labels) {
+			n++
+		}
+	}
+	return n
+}
+
+func (c *cluster) startPod(d *appsv1.Deployment, name string) {
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
+		Namespace: d.Namespace, Name: name, Labels: d.Spec.Template.Labels, Annotations: d.Spec.Template.Annotations,
+	}, Spec: *d.Spec.Template.Spec.DeepCopy()}
+	err := c.w.client.Create(c.w.ctx, pod)
+	if apierrors.IsAlreadyExists(err) {
+		return
+	}
+	c.w.Expect(err).NotTo(HaveOccurred())
+	pod.Status = corev1.PodStatus{
+		Phase:      corev1.PodRunning,
+		PodIP:      "127.0.0.1",
+		Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}},
+		ContainerStatuses: []corev1.ContainerStatus{{Name: "projector", Image: pod.Spec.Containers[0].Image,
+			State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(c.w.clock.Now())}}}},
+	}
+	if c.podStatus != nil {
+		c.podStatus(pod)
+	}
+	c.w.Expect(c.w.client.Status().Update(c.w.ctx, pod)).To(Succeed())
+	if document := c.document(pod); document != nil && pod.Status.Phase == corev1.PodRunning {
+		c.projectors.Run(pod, document)
+	}
+}
+
+// document is the contract that the pod mounts.
+func (c *cluster) document(pod *corev1.Pod) []byte {
+	configMap := &corev1.ConfigMap{}
+	for _, volume := range pod.Spec.Volumes {
+		if volume.ConfigMap == nil {
+			continue
+		}
+		key := client.ObjectKey{Namespace: pod.Namespace, Name: volume.ConfigMap.Name}
+		if err := c.w.client.Get(c.w.ctx, key, configMap); err == nil {
+			return []byte(configMap.Data[contract.FileName])
+		}
+	}
+	return nil
+}
+
+// stepJobs runs the pod of every Job that has not ended, and removes those of
+// Jobs that are gone.
+func (c *cluster) stepJobs() {
+	jobs, pods := &batchv1.JobList{}, &corev1.PodList{}
+	c.list(jobs, pods)
+	live := map[string]bool{}
+	for i := range jobs.Items {
+		job := &jobs.Items[i]
+		live[job.Name] = true
+		if finished, _ := jobFinished(job); !finished && job.DeletionTimestamp == nil {
+			c.runJob(job)
+		}
+	}
+	for i := range pods.Items {
+		if pod := &pods.Items[i]; !resources.IsProjector(pod.Labels) && !live[pod.Name] {
+			c.delete(pod)
+		}
+	}
+}
+
+func (c *cluster) runJob(job *batchv1.Job) {
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
+		Namespace: job.Namespace, Name: job.Name, Labels: job.Spec.Template.Labels,
+	}, Spec: *job.Spec.Template.Spec.DeepCopy()}
+	c.w.Expect(c.w.client.Create(c.w.ctx, pod)).To(Succeed())
+	args := pod.Spec.Containers[0].Args
+	result := c.projectors.Drop(c.document(pod), args[len(args)-1] == "--keep=true")
+	message, err := json.Marshal(result)
+	c.w.Expect(err).NotTo(HaveOccurred())
+	exit, phase := int32(0), corev1.PodSucceeded
+	if !result.Done {
+		exit, phase = 1, corev1.PodFailed
+	}
+	pod.Status = corev1.PodStatus{Phase: phase, ContainerStatuses: []corev1.ContainerStatus{{Name: "projector",
+		State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: exit, Message: string(message)}}}}}
+	c.w.Expect(c.w.client.Status().Update(c.w.ctx, pod)).To(Succeed())
+	c.finishJob(job, result.Done)
+}
+
+func (c *cluster) finishJob(job *batchv1.Job, done bool) {
+	now := metav1.NewTime(c.w.clock.Now())
+	kinds := []batchv1.JobConditionType{batchv1.JobFailureTarget, batchv1.JobFailed}
+	if done {
+		kinds = []batchv1.JobConditionType{batchv1.JobSuccessCriteriaMet, batchv1.JobComplete}
+		job.Status.CompletionTime = &now
+	}
+	job.Status.StartTime = &now
+	for _, kind := range kinds {
+		job.Status.Conditions = append(job.Status.Conditions, batchv1.JobCondition{
+			Type: kind, Status: corev1.ConditionTrue, LastTransitionTime: now})
+	}
+	c.w.Expect(c.w.client.Status().Update(c.w.ctx, job)).To(Succeed())
+}
+
+// fakeProjectors fold a log of so many events into a ledger that outlives them,
+// and behave towards it as a real read model does.
+type fakeProjectors struct {
+	mu      sync.Mutex
+	runs    map[string][]byte // pod → contract
+	ledgers map[string]*ledger
+	starts  int
+	length  int64                     // of the log
+	change  func(*contract.Partition) // last word on what is reported
+	silent  bool                      // nobody answers
+	dropped []bool                    // keep, for every drop that was done
+	dropErr *contract.Problem
+}
+
+type ledger struct {
+	revision string
+	events   int64
+}
+
+func newFakeProjectors() *fakeProjectors {
+	return &fakeProjectors{runs: map[string][]byte{}, ledgers: map[string]*ledger{}, length: 100}
+}
+
+func (w *world) projectors() *fakeProjectors { return w.cluster.projectors.(*fakeProjectors) }
+
+func (f *fakeProjectors) Run(pod *corev1.Pod, document []byte) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.runs[pod.Name] = document
+	f.starts++
+}
+
+func (f *fakeProjectors) Stop(pod *corev1.Pod) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.runs, pod.Name)
+}
+
+func (f *fakeProjectors) Drop(document []byte, keep bool) contract.Result {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.dropErr != nil {
+		return contract.Result{Version: contract.Version, Message: f.dropErr.Message, Problem: f.dropErr}
+	}
+	d, err := contract.Decode(document)
+	if err != nil {
+		return contract.Result{Version: contract.Version, Message: err.Error()}
+	}
+	if !keep {
+		delete(f.ledgers, d.Projection)
+	}
+	f.dropped = append(f.dropped, keep)
+	return contract.Result{Version: contract.Version, Done: true}
+}
+
+func (f *fakeProjectors) Read(_ context.Context, pod *corev1.Pod) (contract.Status, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	document, runs := f.runs[pod.Name]
+	if !runs || f.silent {
+		return contract.Status{}, errors.New("connection refused")
+	}
+	d, err := contract.Decode(document)
+	if err != nil {
+		return contract.Status{}, err
+	}
+	p := f.fold(d)
+	if f.change != nil {
+		f.change(&p)
+	}
+	return contract.Status{Version: contract.Version, Projection: d.Projection, Revision: d.Revision,
+		Contract: resources.ContractHash(document), Partitions: []contract.Partition{p}}, nil
+}
+
+func (f *fakeProjectors) fold(d contract.Document) contract.Partition {
+	l := f.ledgers[d.Projection]
+	if l == nil || l.events == 0 {
+		l = &ledger{revision: d.Revision}
+		f.ledgers[d.Projection] = l
+	}
+	p := contract.Partition{Stream: d.Source.Stream, State: contract.StateLive, History: contract.HistoryComplete, LagEvents: -1}
+	if l.revision != d.Revision {
+		p.State = contract.StateHalted
+		p.Problem = &contract.Problem{Reason: contract.ReasonReplayNeeded, Permanent: true,
+			Message: "the model was folded by another revision", Remedy: "Put the old spec back"}
+		return p
+	}
+	l.events = f.length
+	p.Claimed, p.CaughtUp = true, true
+	p.Events, p.Position, p.LagEvents = l.events, fmt.Sprintf("1795412031120-%d", l.events), 0
+	return p
+}

@@ -1,0 +1,124 @@
+package resources
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/utils/ptr"
+
+	"github.com/refold-dev/refold/api/v1alpha1"
+	"github.com/refold-dev/refold/projector/contract"
+)
+
+// Annotations of the operator's own book-keeping.
+const (
+	// ImageAnnotation is the projector image that was applied last.
+	ImageAnnotation = "refold.dev/image"
+	// TemplateAnnotation is a hash of the pod template but its image.
+	TemplateAnnotation = "refold.dev/template"
+	// ContractAnnotation is a copy of the contract: should somebody delete the
+	// ConfigMap of a revision that the spec no longer names, it is made anew from it.
+	ContractAnnotation = "refold.dev/contract"
+	// AttemptAnnotation counts the Jobs of one deletion.
+	AttemptAnnotation = "refold.dev/attempt"
+)
+
+// maxContractCopy keeps ContractAnnotation well below the limit of all
+// annotations together, 256 KiB.
+const maxContractCopy = 128 << 10
+
+// Deployment runs a projector, one at a time.
+func Deployment(p *v1alpha1.Projection, in Input) *appsv1.Deployment {
+	revision := in.Contract.Revision
+	template := podTemplate(p, in, Projector, "run", contractFlag())
+	serve(&template.Spec.Containers[0])
+	object := &appsv1.Deployment{
+		ObjectMeta: objectMeta(p, DeploymentName(p.Name, revision), revision, Projector),
+		Spec: appsv1.DeploymentSpec{
+			Replicas:             ptr.To(in.Replicas),
+			Strategy:             appsv1.DeploymentStrategy{Type: appsv1.RecreateDeploymentStrategyType},
+			RevisionHistoryLimit: ptr.To[int32](1),
+			Selector:             &metav1.LabelSelector{MatchLabels: SelectorLabels(p.Name, revision, Projector)},
+			Template:             template,
+		},
+	}
+	object.Annotations = map[string]string{ImageAnnotation: in.Image, TemplateAnnotation: templateHash(template)}
+	if len(in.Document) <= maxContractCopy {
+		object.Annotations[ContractAnnotation] = string(in.Document)
+	}
+	object.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind("Deployment"))
+	return object
+}
+
+func serve(c *corev1.Container) {
+	c.Ports = []corev1.ContainerPort{{Name: "http", ContainerPort: contract.Port, Protocol: corev1.ProtocolTCP}}
+	c.LivenessProbe = probe("/healthz", 10, 6)
+	c.ReadinessProbe = probe("/readyz", 2, 2)
+}
+
+func probe(path string, periodSeconds, failures int32) *corev1.Probe {
+	return &corev1.Probe{
+		ProbeHandler:     corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: path, Port: intstr.FromString("http")}},
+		PeriodSeconds:    periodSeconds,
+		FailureThreshold: failures,
+		TimeoutSeconds:   2,
+	}
+}
+
+// KeepImage returns the image for a Deployment that exists: the one it runs,
+// unless something else of its pod template changes too. So an upgrade of the
+// operator alone restarts no pod. live is nil where there is none.
+func KeepImage(live *appsv1.Deployment, p *v1alpha1.Projection, in Input) string {
+	if live == nil || live.Annotations[ImageAnnotation] == "" {
+		return in.Image
+	}
+	next := Deployment(p, in)
+	if live.Annotations[TemplateAnnotation] != next.Annotations[TemplateAnnotation] {
+		return in.Image
+	}
+	return live.Annotations[ImageAnnotation]
+}
+
+func templateHash(template corev1.PodTemplateSpec) string {
+	bare := template.DeepCopy()
+	bare.Spec.Containers[0].Image = ""
+	out, err := json.Marshal(bare)
+	if err != nil {
+		panic(fmt.Sprintf("resources: a pod template always encodes: %v", err))
+	}
+	sum := sha256.Sum256(out)
+	return hex.EncodeToString(sum[:8])
+}
+
+const (
+	dropRetries         = 2
+	dropDeadlineSeconds = 300
+	dropTTLSeconds      = 3600
+)
+
+// DropJob removes what Refold made on the servers, once; with in.Keep the read
+// model stays for its readers.
+func DropJob(p *v1alpha1.Projection, in Input) *batchv1.Job {
+	template := podTemplate(p, in, Drop, "drop", contractFlag(), "--keep="+strconv.FormatBool(in.Keep))
+	template.Spec.RestartPolicy = corev1.RestartPolicyNever
+	object := &batchv1.Job{
+		ObjectMeta: objectMeta(p, DropJobName(p.Name, in.Attempt), in.Contract.Revision, Drop),
+		Spec: batchv1.JobSpec{
+			BackoffLimit:            ptr.To[int32](dropRetries),
+			ActiveDeadlineSeconds:   ptr.To[int64](dropDeadlineSeconds),
+			TTLSecondsAfterFinished: ptr.To[int32](dropTTLSeconds),
+			Template:                template,
+		},
+	}
+	object.Annotations = map[string]string{AttemptAnnotation: strconv.Itoa(in.Attempt)}
+	object.SetGroupVersionKind(batchv1.SchemeGroupVersion.WithKind("Job"))
+	return object
+}
