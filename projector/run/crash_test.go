@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/refold-dev/refold/hack/testbed/redis"
+	"github.com/refold-dev/refold/projector"
 	"github.com/refold-dev/refold/projector/contract"
 	"github.com/refold-dev/refold/projector/engine/failpoint"
 	"github.com/refold-dev/refold/projector/readmodel/conformance"
@@ -38,7 +39,7 @@ func TestKilledAtAnyStepASuccessorGoesOnExactly(t *testing.T) {
 		t.Run(step, func(t *testing.T) {
 			w := newWorld(t)
 			w.burst(12_000, 1)
-			last := ""
+			var last projector.ID
 			for _, after := range []string{"1", "1", "2"} {
 				if step == failpoint.Claimed {
 					after = "1"
@@ -46,11 +47,11 @@ func TestKilledAtAnyStepASuccessorGoesOnExactly(t *testing.T) {
 				p := w.start("REFOLD_FAILPOINT=" + step + ":after-" + after)
 				w.burstUntilDeath(p)
 				w.judgeIfClaimed()
-				if now := w.client.HGet(t.Context(), position, "id").Val(); now < last {
+				now := w.position()
+				if now.Compare(last) < 0 {
 					t.Errorf("the position went back from %s to %s", last, now)
-				} else {
-					last = now
 				}
+				last = now
 			}
 			w.start().awaitTail()
 			w.judgeAll()
@@ -70,6 +71,12 @@ func (w *world) burstUntilDeath(p *process) {
 		}
 	}
 	w.t.Fatal("the projector did not reach its failpoint")
+}
+
+// position is the ledger's, zero before the first claim.
+func (w *world) position() projector.ID {
+	id, _ := projector.ParseID(w.client.HGet(w.t.Context(), position, "id").Val())
+	return id
 }
 
 // judgeIfClaimed judges what a projector that died has left.
