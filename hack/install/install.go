@@ -74,9 +74,12 @@ func (c *Cluster) Images(ctx context.Context) error {
 	if c.Context != "" {
 		return nil
 	}
+	if err := os.MkdirAll("build", 0o755); err != nil {
+		return err
+	}
 	for _, name := range []string{"manager", "projector"} {
 		binary := filepath.Join("bin", "linux", name)
-		if _, err := c.output(ctx, "CGO_ENABLED=0", "go", "build", "-trimpath", "-ldflags=-s -w", "-o", binary, "./cmd/"+name); err != nil {
+		if _, err := c.output(ctx, "CGO_ENABLED=0", "go", "build", "-ldflags=-s -w", "-o", binary, "./cmd/"+name); err != nil {
 			return err
 		}
 		image := filepath.Join("build", name+".tar")
