@@ -110,6 +110,14 @@ func (c claim) judgeUnknown(info Info) (entries int64, err error) {
 	return -1, c.lost(info, "trimmed")
 }
 
+// wantsEntry says whether the stream must hold the entry at the position, and
+// has not just shown it: a log that lost its tail in a failover and went on with
+// newer entries looks whole by its counters as soon as it has as many again.
+func (c claim) wantsEntry(info Info) bool {
+	return info.EntriesAdded >= 0 && !c.fresh() && info.Length > 0 && info.LastEntryID != c.position &&
+		info.FirstID.Compare(c.position) < 0 && info.MaxDeletedID.Compare(c.position) < 0
+}
+
 // nothingAfter says that the stream holds no entry after the ID now.
 func (i Info) nothingAfter(id projector.ID) bool { return i.LastEntryID.Compare(id) <= 0 }
 

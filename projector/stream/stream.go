@@ -68,7 +68,11 @@ func (r *Reader) Check(ctx context.Context, position projector.ID, entries int64
 	if err != nil {
 		return Info{}, r.fault(ctx, err)
 	}
-	return c.judge(info)
+	info, err = c.judge(info)
+	if err != nil || !c.wantsEntry(info) {
+		return info, err
+	}
+	return r.checkEntry(ctx, c)
 }
 
 // Read returns what comes after the position: at once when there is something,
