@@ -193,12 +193,16 @@ func (e *Engine) Run(ctx context.Context) error {
 	return nil
 }
 
-// attempt works until something fails or ctx ends.
+// attempt works until something fails or ctx ends. After a fault of the source
+// the ledger is asked first: a server that was restarted may have lost the tail
+// of both, and the position in memory is then not the one to go by.
 func (e *Engine) attempt(ctx context.Context) error {
-	if e.partition == nil {
-		if err := e.claim(ctx); err != nil {
-			return err
-		}
+	begin := e.claim
+	if e.partition != nil {
+		begin = e.verify
+	}
+	if err := begin(ctx); err != nil {
+		return err
 	}
 	err := e.follow(ctx)
 	if errors.Is(err, errStore) || errors.Is(err, readmodel.ErrFenced) {

@@ -97,9 +97,9 @@ func (t *tracker) checked(info stream.Info) {
 		}
 		if info.Exists {
 			t.first, t.tail, t.tailAt, t.tailSeen = info.FirstID, info.LastID, info.EntriesAdded, true
-		}
-		if info.Entries >= 0 {
-			t.at.Entries = info.Entries
+			if info.Entries >= 0 {
+				t.at.Entries = info.Entries
+			}
 		}
 	})
 }

@@ -220,3 +220,23 @@ func TestAContractThatCannotBeFollowedIsToldAndNotRestarted(t *testing.T) {
 	missing := w.startWith(filepath.Join(t.TempDir(), "no-such-file"))
 	missing.awaitProblem(contract.ReasonInvalidContract)
 }
+
+func TestARedisThatLostTheTailOfLogAndModelTogetherIsFollowedAgain(t *testing.T) {
+	w := newWorld(t, redis.Arg("save", ""))
+	w.burst(500, 1)
+	p := w.start()
+	p.awaitTail()
+	if err := w.client.Save(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	w.burst(50, 2)
+	p.awaitTail()
+	w.server.Kill()
+	w.server.Restart(t)
+	p.await("stand where the ledger stands now", func(s contract.Partition) bool {
+		return s.Problem == nil && s.Position == w.tail()
+	})
+	w.burst(50, 3)
+	p.awaitTail()
+	w.judgeAll()
+}
