@@ -108,23 +108,21 @@ func (e *Engine) readAll(ctx context.Context, out chan<- read) {
 // long enough. It says false when ctx has ended.
 func (e *Engine) await(ctx context.Context, reads <-chan read) (read, bool) {
 	defer e.status.outside()()
-	if !e.fold.pending.any() {
+	var due <-chan time.Time
+	if e.fold.pending.any() {
+		due = time.After(time.Until(e.fold.pending.since.Add(e.Pace.CommitAge)))
+	}
+	for {
 		select {
 		case r, open := <-reads:
 			return r, open
 		case <-ctx.Done():
 			return read{}, false
+		case <-due:
+			if err := e.commit(ctx); err != nil {
+				return read{err: err}, true
+			}
 		}
-	}
-	due := time.NewTimer(time.Until(e.fold.pending.since.Add(e.Pace.CommitAge)))
-	defer due.Stop()
-	select {
-	case r, open := <-reads:
-		return r, open
-	case <-ctx.Done():
-		return read{}, false
-	case <-due.C:
-		return read{err: e.commit(ctx)}, true
 	}
 }
 
