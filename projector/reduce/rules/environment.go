@@ -40,9 +40,10 @@ func newEnvironments(format string, schema *projector.Schema) (environments, err
 	}
 	key, err := cel.NewEnv(
 		cel.OptionalTypes(cel.OptionalTypesVersion(2)),
-		ext.Strings(ext.StringsVersion(4)),
+		ext.Strings(ext.StringsVersion(5)), // the first that counts what its functions cost
 		ext.Math(ext.MathVersion(2)),
 		ext.Encoders(ext.EncodersVersion(0)),
+		bounded(),
 		cel.DefaultUTCTimeZone(true),
 		cel.EnableIdentifierEscapeSyntax(),
 		cel.CostModelVersion(1),
