@@ -154,7 +154,7 @@ func (p *partition) write(ctx context.Context, c readmodel.Claim, cp readmodel.C
 	pipe := p.conn.Pipeline()
 	pipe.Do(ctx, "multi")
 	for _, other := range giveWay {
-		pipe.Do(ctx, "unlink", other.position, other.keys)
+		pipe.Do(ctx, "unlink", other.position, other.keys, other.bare)
 		pipe.Do(ctx, "hdel", p.names.control, ledgerPrefix+other.ledger)
 	}
 	pipe.Do(ctx, "hset", p.names.control, fieldMarker, markerVersion, fieldActive, c.Revision,

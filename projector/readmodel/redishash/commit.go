@@ -161,10 +161,16 @@ func (p *partition) firstForeign(ctx context.Context, keys []any) error {
 // queueEntities queues what differs between the stored and the new states. It
 // returns, for each queued command, the key it writes.
 func (p *partition) queueEntities(ctx context.Context, pipe redis.Pipeliner, changed []readmodel.Entity) (touched []string) {
-	var added, removed []any
+	var added, removed, bared, clothed []any
 	for i := range changed {
 		e := &changed[i]
 		key := p.store.prefix + e.Key
+		switch was, is := inStore(e) && isBare(e.Stored), e.State.Exists() && isBare(e.State); {
+		case is && !was:
+			bared = append(bared, e.Key)
+		case was && !is:
+			clothed = append(clothed, e.Key)
+		}
 		switch {
 		case e.State.Exists():
 			touched = p.queueFields(ctx, pipe, touched, key, e)
@@ -177,15 +183,31 @@ func (p *partition) queueEntities(ctx context.Context, pipe redis.Pipeliner, cha
 			removed = append(removed, e.Key)
 		}
 	}
-	for chunk := range chunks(added) {
-		pipe.Do(ctx, append([]any{"sadd", p.names.keys}, chunk...)...)
-		touched = append(touched, p.names.keys)
-	}
-	for chunk := range chunks(removed) {
-		pipe.Do(ctx, append([]any{"srem", p.names.keys}, chunk...)...)
-		touched = append(touched, p.names.keys)
+	for _, change := range []struct {
+		verb, set string
+		members   []any
+	}{
+		{"sadd", p.names.keys, added},
+		{"srem", p.names.keys, removed},
+		{"sadd", p.names.bare, bared},
+		{"srem", p.names.bare, clothed},
+	} {
+		for chunk := range chunks(change.members) {
+			pipe.Do(ctx, append([]any{change.verb, change.set}, chunk...)...)
+			touched = append(touched, change.set)
+		}
 	}
 	return touched
+}
+
+// isBare says whether an entity has no field, and so no hash in Redis.
+func isBare(s *projector.State) bool {
+	for slot := range s.Schema().Fields() {
+		if s.At(slot).IsSet() {
+			return false
+		}
+	}
+	return true
 }
 
 // queueFields queues at most one HSET and one HDEL.

@@ -88,7 +88,7 @@ func (s *Store) dropLedger(ctx context.Context, n names, prefix string) error {
 		}
 	}
 	_, err := s.client.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
-		pipe.Unlink(ctx, n.position, n.keys)
+		pipe.Unlink(ctx, n.position, n.keys, n.bare)
 		pipe.HDel(ctx, n.control, ledgerPrefix+n.ledger)
 		return nil
 	})

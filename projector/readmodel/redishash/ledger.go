@@ -38,7 +38,7 @@ const (
 )
 
 // names are the keys of one ledger.
-type names struct{ projection, revision, ledger, control, position, keys string }
+type names struct{ projection, revision, ledger, control, position, keys, bare string }
 
 func controlName(projection string) string { return "refold:{" + projection + "}" }
 
@@ -51,7 +51,7 @@ func namesOfLedger(projection, ledger string) names {
 	control := controlName(projection)
 	revision, _, _ := strings.Cut(ledger, ":")
 	position := control + ":" + ledger
-	return names{projection, revision, ledger, control, position, position + ":keys"}
+	return names{projection, revision, ledger, control, position, position + ":keys", position + ":bare"}
 }
 
 // control is the control hash, read.
@@ -162,6 +162,17 @@ func changedByHand(key, what string) error {
 		Reason:    contract.ReasonNotOwned,
 		Message:   fmt.Sprintf("the key %q was changed by something other than Refold: %s", key, what),
 		Remedy:    "put back what was there, or delete the Projection with deletionPolicy Delete and create it again",
+		Permanent: true,
+	}
+}
+
+// vanished is for an entity of which Redis has nothing left. Folding on would
+// take it for one that never had a field.
+func vanished(key string) error {
+	return &fault.Error{
+		Reason:    contract.ReasonNotOwned,
+		Message:   fmt.Sprintf("the key %q was removed by something other than Refold: deleted, expired or evicted", key),
+		Remedy:    "put back what was there, or delete the Projection with deletionPolicy Delete and create it again; set the Redis' maxmemory-policy to noeviction",
 		Permanent: true,
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/redis/go-redis/v9"
 
@@ -42,6 +43,7 @@ func (p *partition) load(ctx context.Context, keys []string, states []*projector
 	}
 	foreign := pipe.Do(ctx, append(absent, p.names.position)...)
 	send(ctx, pipe)
+	var bare []string
 	for i, row := range rows {
 		if row == nil {
 			continue
@@ -49,8 +51,33 @@ func (p *partition) load(ctx context.Context, keys []string, states []*projector
 		if err := p.parse(p.store.prefix+keys[i], row, states[i]); err != nil {
 			return err
 		}
+		if isBare(states[i]) {
+			bare = append(bare, keys[i])
+		}
+	}
+	if err := p.allBare(ctx, bare); err != nil {
+		return err
 	}
 	return p.noneForeign(ctx, foreign, absent[1:])
+}
+
+// allBare makes sure that entities of ours without a field were left so.
+func (p *partition) allBare(ctx context.Context, keys []string) error {
+	if len(keys) == 0 {
+		return nil
+	}
+	words := make([]any, len(keys))
+	for i, key := range keys {
+		words[i] = key
+	}
+	left, err := p.conn.SMIsMember(ctx, p.names.bare, words...).Result()
+	if err != nil {
+		return ledgerFault(p.names.bare, err)
+	}
+	if i := slices.Index(left, false); i >= 0 {
+		return vanished(p.store.prefix + keys[i])
+	}
+	return nil
 }
 
 // members says which keys this revision made.

@@ -7,13 +7,14 @@
 // Entity 42 of a model with the key prefix "user:" is the hash "user:42", with
 // one field per declared field that is set, as canonical text. Fields that are
 // not declared are left alone. Redis holds no empty hash: an entity that
-// exists with no field set is absent for readers and known by the key set alone.
+// exists with no field set is absent for readers and known by the ledger alone.
 //
 // The ledger of projection shop/user-profile, revision r, partition 0:
 //
 //	refold:{shop/user-profile}           control: the active revision, the ledgers there are
 //	refold:{shop/user-profile}:r:0       position: id, epoch, entries, events, holder
 //	refold:{shop/user-profile}:r:0:keys  key set: the entities that r made; ownership and enumeration
+//	refold:{shop/user-profile}:r:0:bare  those of them that have no field set, and so no hash
 //
 // # Fencing and atomicity
 //

@@ -10,6 +10,8 @@ import (
 
 	"github.com/refold-dev/refold/hack/testbed/redis"
 	"github.com/refold-dev/refold/projector"
+	"github.com/refold-dev/refold/projector/contract"
+	"github.com/refold-dev/refold/projector/fault"
 	"github.com/refold-dev/refold/projector/readmodel"
 	"github.com/refold-dev/refold/projector/readmodel/conformance"
 	"github.com/refold-dev/refold/projector/readmodel/redishash"
@@ -138,4 +140,38 @@ func TestProtocol(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+}
+
+func TestAnEntityThatWasEvictedIsNotTakenForOneWithoutFields(t *testing.T) {
+	server := redis.Start(t)
+	s := &testServer{addr: server.Addr(), client: client(t, server.Addr())}
+	schema, err := projector.NewSchema([]contract.Field{{Name: "s", Type: contract.TypeString}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, cp, err := s.Open(t, schema, nil).Claim(t.Context(), readmodel.Claim{Projection: "shop/users", Revision: "r1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	full, bare := projector.NewState(schema), projector.NewState(schema)
+	full.SetAt(0, projector.StringValue("x"))
+	bare.Create()
+	if err := p.Commit(t.Context(), []readmodel.Entity{{Key: "full", State: full}, {Key: "bare", State: bare}}, cp); err != nil {
+		t.Fatal(err)
+	}
+	load := func(key string) error {
+		return p.Load(t.Context(), []string{key}, []*projector.State{projector.NewState(schema)})
+	}
+	s.client.Expire(t.Context(), prefix+"full", -1)
+	if err := load("bare"); err != nil {
+		t.Error(err)
+	}
+	f := fault.As(load("full"))
+	if f == nil || !f.Permanent || f.Reason != contract.ReasonNotOwned || !strings.Contains(f.Message, prefix+"full") {
+		t.Fatalf("want NotOwned, got %v", f)
+	}
+	s.client.HSet(t.Context(), prefix+"full", "s", "x")
+	if err := load("full"); err != nil {
+		t.Errorf("put back: %v", err)
+	}
 }
