@@ -122,6 +122,8 @@ func (p *partition) next(found ledger, c readmodel.Claim) (readmodel.Checkpoint,
 	switch {
 	case found.control.dropping:
 		return readmodel.Checkpoint{}, replayNeeded("removing the read model was begun and not finished: what is left of it is incomplete")
+	case found.control.damaged != "":
+		return readmodel.Checkpoint{}, broken(found.control.damaged)
 	case listed && prefix != p.store.prefix:
 		return readmodel.Checkpoint{}, replayNeeded(fmt.Sprintf("the read model was folded with the key prefix %q", prefix))
 	case len(found.position) > 0:
@@ -172,7 +174,7 @@ func (p *partition) write(ctx context.Context, c readmodel.Claim, cp readmodel.C
 	case err != nil:
 		return err
 	}
-	if err := p.whole(exec, 0, nil); err != nil {
+	if _, err := p.whole(exec, 0, nil); err != nil {
 		return err
 	}
 	p.epoch = cp.Epoch

@@ -50,12 +50,25 @@ func (p *partition) Commit(ctx context.Context, changed []readmodel.Entity, next
 
 // commit is one attempt, under the WATCH that is already there.
 func (p *partition) commit(ctx context.Context, changed []readmodel.Entity, next readmodel.Checkpoint) error {
+	altered, err := p.transact(ctx, changed, next)
+	switch f := fault.As(err); {
+	case len(altered) > 0:
+		return p.rewrite(ctx, altered, next)
+	case f != nil && errors.Is(f, errPartial):
+		p.damaged(ctx, f)
+	}
+	return err
+}
+
+// transact writes the difference. It returns the entities of which the server
+// held something else than was loaded or committed.
+func (p *partition) transact(ctx context.Context, changed []readmodel.Entity, next readmodel.Checkpoint) (altered []readmodel.Entity, err error) {
 	if err := p.holds(); err != nil {
-		return err
+		return nil, err
 	}
 	created := p.created(changed)
 	if err := p.absent(ctx, created); err != nil {
-		return err
+		return nil, err
 	}
 	pipe := p.conn.Pipeline()
 	pipe.Do(ctx, "multi")
@@ -68,17 +81,30 @@ func (p *partition) commit(ctx context.Context, changed []readmodel.Entity, next
 
 	outcome := execError(cmds, exec)
 	if outcome == nil {
-		outcome = p.whole(exec, guards, touched)
+		altered, outcome = p.whole(exec, guards, touched)
 	}
 	if outcome != nil && !errors.Is(outcome, errContended) {
-		return outcome
+		return nil, outcome
 	}
 	// A watch that failed behind an EXEC that did not is the next commit's
 	// trouble: seen then says that there is no ledger.
 	if err := p.readWatch(watched); err != nil && outcome != nil {
+		return nil, err
+	}
+	return altered, outcome
+}
+
+// rewrite writes whole entities, and says that it had to.
+func (p *partition) rewrite(ctx context.Context, altered []readmodel.Entity, next readmodel.Checkpoint) error {
+	nothing := projector.NewState(p.store.schema)
+	nothing.Create()
+	for i := range altered {
+		altered[i].Stored = nothing
+	}
+	if _, err := p.transact(ctx, altered, next); err != nil {
 		return err
 	}
-	return outcome
+	return rewritten(p.store.prefix + altered[0].Key)
 }
 
 // holds says, by what was read after the WATCH, whether the claim still holds.
@@ -159,8 +185,8 @@ func (p *partition) firstForeign(ctx context.Context, keys []any) error {
 }
 
 // queueEntities queues what differs between the stored and the new states. It
-// returns, for each queued command, the key it writes.
-func (p *partition) queueEntities(ctx context.Context, pipe redis.Pipeliner, changed []readmodel.Entity) (touched []string) {
+// returns what each queued command writes.
+func (p *partition) queueEntities(ctx context.Context, pipe redis.Pipeliner, changed []readmodel.Entity) (touched []touch) {
 	var added, removed, bared, clothed []any
 	for i := range changed {
 		e := &changed[i]
@@ -179,7 +205,7 @@ func (p *partition) queueEntities(ctx context.Context, pipe redis.Pipeliner, cha
 			}
 		case inStore(e):
 			pipe.Do(ctx, "unlink", key)
-			touched = append(touched, key)
+			touched = append(touched, touch{key: key})
 			removed = append(removed, e.Key)
 		}
 	}
@@ -194,7 +220,7 @@ func (p *partition) queueEntities(ctx context.Context, pipe redis.Pipeliner, cha
 	} {
 		for chunk := range chunks(change.members) {
 			pipe.Do(ctx, append([]any{change.verb, change.set}, chunk...)...)
-			touched = append(touched, change.set)
+			touched = append(touched, touch{key: change.set})
 		}
 	}
 	return touched
@@ -210,8 +236,20 @@ func isBare(s *projector.State) bool {
 	return true
 }
 
+// touch is what a queued command writes: a key, and for an entity that was in
+// the store how many fields the command must make or remove there.
+type touch struct {
+	key    string
+	entity *readmodel.Entity
+	fields int64
+}
+
 // queueFields queues at most one HSET and one HDEL.
-func (p *partition) queueFields(ctx context.Context, pipe redis.Pipeliner, touched []string, key string, e *readmodel.Entity) []string {
+func (p *partition) queueFields(ctx context.Context, pipe redis.Pipeliner, touched []touch, key string, e *readmodel.Entity) []touch {
+	fresh, known := int64(0), e
+	if !inStore(e) {
+		known = nil
+	}
 	set, unset := append(make([]any, 0, 2+2*len(p.fields)), "hset", key), []any{"hdel", key}
 	none := len(unset)
 	for slot := range p.fields {
@@ -225,13 +263,18 @@ func (p *partition) queueFields(ctx context.Context, pipe redis.Pipeliner, touch
 			unset = append(unset, p.fields[slot])
 		default:
 			set = append(set, p.fields[slot], is.Text())
+			if !was.IsSet() {
+				fresh++
+			}
 		}
 	}
-	for _, words := range [][]any{set, unset} {
-		if len(words) > none {
-			pipe.Do(ctx, words...)
-			touched = append(touched, key)
-		}
+	if len(set) > none {
+		pipe.Do(ctx, set...)
+		touched = append(touched, touch{key, known, fresh})
+	}
+	if len(unset) > none {
+		pipe.Do(ctx, unset...)
+		touched = append(touched, touch{key, known, int64(len(unset) - none)})
 	}
 	return touched
 }
@@ -240,10 +283,12 @@ func (p *partition) queueFields(ctx context.Context, pipe redis.Pipeliner, touch
 // work. Redis goes on after a command that fails in EXEC, as one does on an
 // entity that was replaced by another type behind our back: the commit then
 // misses that entity, and the only honest answer is to stop and say so.
-func (p *partition) whole(exec *redis.Cmd, guards int, touched []string) error {
+// It returns the entities of which other fields were made or removed than were
+// missing or there.
+func (p *partition) whole(exec *redis.Cmd, guards int, touched []touch) (altered []readmodel.Entity, err error) {
 	replies, err := exec.Slice()
 	if err != nil {
-		return redisFault(err)
+		return nil, redisFault(err)
 	}
 	for i, reply := range replies {
 		failed, isError := reply.(error)
@@ -251,14 +296,22 @@ func (p *partition) whole(exec *redis.Cmd, guards int, touched []string) error {
 		at := i - guards
 		switch {
 		case at < 0 && n > 0:
-			return changedByHand(p.store.prefix+"…", "one of the keys was made by something else while it was made here")
-		case isError && at >= 0 && at < len(touched) && isWrongType(failed):
-			return changedByHand(touched[at], "it is no longer what it was when it was loaded, and could not be written")
+			return nil, partial("one of the keys with the prefix %q was made by something else while it was made here", p.store.prefix)
+		case isError && at >= 0 && at < len(touched):
+			return nil, partial("the key %q was changed by something other than Refold, and could not be written", touched[at].key)
 		case isError:
-			return ledgerFault(p.names.position, failed)
+			return nil, ledgerFault(p.names.position, failed)
+		case at >= 0 && at < len(touched) && touched[at].entity != nil && touched[at].fields != n:
+			altered = append(altered, *touched[at].entity)
 		}
 	}
-	return nil
+	return altered, nil
+}
+
+// damaged notes that the read model misses an effect that its position counts,
+// so that no later claim goes on as if it did not.
+func (p *partition) damaged(ctx context.Context, f *fault.Error) {
+	_ = p.store.client.HSet(ctx, p.names.control, fieldDamaged, f.Message).Err()
 }
 
 // watch is a WATCH of the ledger and the look at who holds the partition.

@@ -23,6 +23,7 @@ const (
 	fieldUID      = "uid"
 	fieldCreated  = "created"
 	fieldDropping = "dropping" // a drop has begun and is not done
+	fieldDamaged  = "damaged"  // what the entities miss, in words
 	ledgerPrefix  = "ledger:"
 
 	markerVersion = "1"
@@ -59,6 +60,7 @@ type control struct {
 	exists   bool
 	active   string
 	dropping bool
+	damaged  string
 	created  bool
 	ledgers  map[string]string // "<revision>:<partition>" → key prefix
 }
@@ -75,6 +77,7 @@ func parseControl(key string, fields map[string]string) (control, error) {
 		exists:   true,
 		active:   fields[fieldActive],
 		dropping: fields[fieldDropping] != "",
+		damaged:  fields[fieldDamaged],
 		created:  fields[fieldCreated] != "",
 		ledgers:  map[string]string{},
 	}
@@ -163,6 +166,33 @@ func changedByHand(key, what string) error {
 		Message:   fmt.Sprintf("the key %q was changed by something other than Refold: %s", key, what),
 		Remedy:    "put back what was there, or delete the Projection with deletionPolicy Delete and create it again",
 		Permanent: true,
+	}
+}
+
+// errPartial marks a commit of which not all was written.
+var errPartial = errors.New("the transaction was executed in part")
+
+func partial(format, what string) error {
+	f := broken(fmt.Sprintf(format, what))
+	f.Err = errPartial
+	return f
+}
+
+func broken(message string) *fault.Error {
+	return &fault.Error{
+		Reason:    contract.ReasonNotOwned,
+		Message:   message,
+		Remedy:    "delete the Projection with deletionPolicy Delete and create it again: its read model is not exact any more; find out what writes to its keys",
+		Permanent: true,
+	}
+}
+
+// rewritten is for an entity that was not in the server as it was left there.
+func rewritten(key string) error {
+	return &fault.Error{
+		Reason:  contract.ReasonNotOwned,
+		Message: fmt.Sprintf("the key %q was changed or removed by something other than Refold", key),
+		Remedy:  "nothing: it was written anew. Find out what changes it; the Redis' maxmemory-policy must be noeviction",
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/refold-dev/refold/hack/testbed/redis"
@@ -142,21 +143,87 @@ func TestProtocol(t *testing.T) {
 	})
 }
 
-func TestAnEntityThatWasEvictedIsNotTakenForOneWithoutFields(t *testing.T) {
+// hand is a claimed model of one string field, and a client to meddle with.
+type hand struct {
+	*testServer
+	t      *testing.T
+	schema *projector.Schema
+	p      readmodel.Partition
+	cp     readmodel.Checkpoint
+}
+
+var users = readmodel.Claim{Projection: "shop/users", Revision: "r1"}
+
+func newHand(t *testing.T) *hand {
+	t.Helper()
 	server := redis.Start(t)
-	s := &testServer{addr: server.Addr(), client: client(t, server.Addr())}
-	schema, err := projector.NewSchema([]contract.Field{{Name: "s", Type: contract.TypeString}})
+	schema, err := projector.NewSchema([]contract.Field{{Name: "s", Type: contract.TypeString}, {Name: "t", Type: contract.TypeString}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, cp, err := s.Open(t, schema, nil).Claim(t.Context(), readmodel.Claim{Projection: "shop/users", Revision: "r1"})
-	if err != nil {
+	h := &hand{&testServer{addr: server.Addr(), client: client(t, server.Addr())}, t, schema, nil, readmodel.Checkpoint{}}
+	if h.p, h.cp, err = h.Open(t, schema, nil).Claim(t.Context(), users); err != nil {
 		t.Fatal(err)
 	}
-	full, bare := projector.NewState(schema), projector.NewState(schema)
-	full.SetAt(0, projector.StringValue("x"))
-	bare.Create()
-	if err := p.Commit(t.Context(), []readmodel.Entity{{Key: "full", State: full}, {Key: "bare", State: bare}}, cp); err != nil {
+	return h
+}
+
+func (h *hand) state(values ...string) *projector.State {
+	s := projector.NewState(h.schema)
+	s.Create()
+	for slot, v := range values {
+		s.SetAt(slot, projector.StringValue(v))
+	}
+	return s
+}
+
+func TestAnEntityThatVanishedIsWrittenWhole(t *testing.T) {
+	h := newHand(t)
+	first, second := h.state("x", "y"), h.state("x", "z")
+	if err := h.p.Commit(t.Context(), []readmodel.Entity{{Key: "1", State: first}}, h.cp); err != nil {
+		t.Fatal(err)
+	}
+	h.client.Del(t.Context(), prefix+"1")
+	f := fault.As(h.p.Commit(t.Context(), []readmodel.Entity{{Key: "1", State: second, Stored: first}}, h.cp))
+	if f == nil || f.Permanent || f.Reason != contract.ReasonNotOwned || !strings.Contains(f.Message, prefix+"1") {
+		t.Errorf("want a transient NotOwned, got %v", f)
+	}
+	if diff := cmp.Diff(map[string]string{"s": "x", "t": "z"}, h.Lookup(t, "1")); diff != "" {
+		t.Error(diff)
+	}
+	if _, _, err := h.Open(t, h.schema, nil).Claim(t.Context(), users); err != nil {
+		t.Errorf("claimed again: %v", err)
+	}
+}
+
+func TestAModelThatMissesAWriteIsNotGoneOnWith(t *testing.T) {
+	h := newHand(t)
+	first, second := h.state("x", "y"), h.state("x", "z")
+	if err := h.p.Commit(t.Context(), []readmodel.Entity{{Key: "1", State: first}}, h.cp); err != nil {
+		t.Fatal(err)
+	}
+	h.client.Set(t.Context(), prefix+"1", "somebody's", 0)
+	f := fault.As(h.p.Commit(t.Context(), []readmodel.Entity{{Key: "1", State: second, Stored: first}}, h.cp))
+	h.client.Del(t.Context(), prefix+"1")
+	h.client.HSet(t.Context(), prefix+"1", "s", "x", "t", "y") // put back: the write is missing
+	_, _, err := h.Open(t, h.schema, nil).Claim(t.Context(), users)
+	for _, f := range []*fault.Error{f, fault.As(err)} {
+		if f == nil || !f.Permanent || f.Reason != contract.ReasonNotOwned || !strings.Contains(f.Message, prefix+"1") {
+			t.Errorf("want a permanent NotOwned, got %v", f)
+		}
+	}
+	if err := h.Open(t, h.schema, nil).Drop(t.Context(), users.Projection, false); err != nil {
+		t.Error(err)
+	}
+	if _, _, err := h.Open(t, h.schema, nil).Claim(t.Context(), users); err != nil {
+		t.Errorf("made anew: %v", err)
+	}
+}
+
+func TestAnEntityThatWasEvictedIsNotTakenForOneWithoutFields(t *testing.T) {
+	h := newHand(t)
+	s, p, schema := h.testServer, h.p, h.schema
+	if err := p.Commit(t.Context(), []readmodel.Entity{{Key: "full", State: h.state("x")}, {Key: "bare", State: h.state()}}, h.cp); err != nil {
 		t.Fatal(err)
 	}
 	load := func(key string) error {
