@@ -88,8 +88,8 @@ func (s *scope) conclude(now time.Time) {
 	w.set(v1alpha1.ConditionReady, truth(v.Type == v1alpha1.ConditionReady), v.Reason, v.Message)
 	w.setAbnormal(v1alpha1.ConditionReconciling, v)
 	w.setAbnormal(v1alpha1.ConditionStalled, v)
-	w.set(s.caughtUp())
-	w.set(s.historyComplete())
+	w.setFinding(v1alpha1.ConditionCaughtUp, s.caughtUp())
+	w.setFinding(v1alpha1.ConditionHistoryComplete, s.historyComplete())
 	s.projection.Status.ObservedGeneration = s.projection.Generation
 	if v.Reason == v1alpha1.ReasonSuspended && len(s.readings) == 0 {
 		s.projection.Status.LagEvents, s.projection.Status.LagSeconds = nil, nil
@@ -118,6 +118,16 @@ func (w conditionWriter) setAbnormal(kind string, v verdict) {
 	meta.RemoveStatusCondition(w.conditions, kind)
 }
 
+// finding is what is known of one aspect.
+type finding struct {
+	status          metav1.ConditionStatus
+	reason, message string
+}
+
+func (w conditionWriter) setFinding(kind string, f finding) {
+	w.set(kind, f.status, f.reason, f.message)
+}
+
 func truth(b bool) metav1.ConditionStatus {
 	if b {
 		return metav1.ConditionTrue
@@ -135,34 +145,33 @@ func clip(message string) string {
 	return message
 }
 
-func (s *scope) caughtUp() (kind string, status metav1.ConditionStatus, reason, message string) {
-	kind = v1alpha1.ConditionCaughtUp
+func (s *scope) caughtUp() finding {
 	active, ok := s.readings[s.projection.Status.ActiveRevision]
-	last := s.condition(kind)
+	last := s.condition(v1alpha1.ConditionCaughtUp)
 	switch {
 	case ok && active.partition().CaughtUp:
-		return kind, metav1.ConditionTrue, v1alpha1.ReasonAtTail, "the read model is within a batch of the stream's tail"
+		return finding{metav1.ConditionTrue, v1alpha1.ReasonAtTail, "the read model is within a batch of the stream's tail"}
 	case ok:
-		return kind, metav1.ConditionFalse, v1alpha1.ReasonBehind, "the read model is behind the stream's tail; status.lagEvents says how far"
+		return finding{metav1.ConditionFalse, v1alpha1.ReasonBehind, "the read model is behind the stream's tail; status.lagEvents says how far"}
 	case s.verdict.Type == v1alpha1.ConditionReady && last != nil:
-		return kind, last.Status, last.Reason, last.Message
+		return finding{last.Status, last.Reason, last.Message}
 	}
-	return kind, metav1.ConditionUnknown, v1alpha1.ReasonUnknown, "no projector says how far it is"
+	return finding{metav1.ConditionUnknown, v1alpha1.ReasonUnknown, "no projector says how far it is"}
 }
 
-func (s *scope) historyComplete() (kind string, status metav1.ConditionStatus, reason, message string) {
-	kind = v1alpha1.ConditionHistoryComplete
+func (s *scope) historyComplete() finding {
 	active, ok := s.readings[s.projection.Status.ActiveRevision]
-	if last := s.condition(kind); !ok && last != nil {
-		return kind, last.Status, last.Reason, last.Message
+	if last := s.condition(v1alpha1.ConditionHistoryComplete); !ok && last != nil {
+		return finding{last.Status, last.Reason, last.Message}
 	}
 	switch active.partition().History {
 	case contract.HistoryComplete:
-		return kind, metav1.ConditionTrue, v1alpha1.ReasonHistoryComplete, "the stream still holds everything from source.from on"
+		return finding{metav1.ConditionTrue, v1alpha1.ReasonHistoryComplete, "the stream still holds everything from source.from on"}
 	case contract.HistoryIncomplete:
-		return kind, metav1.ConditionFalse, v1alpha1.ReasonHistoryIncomplete, "the stream no longer holds everything from source.from on: the read model could not be folded again from it"
+		return finding{metav1.ConditionFalse, v1alpha1.ReasonHistoryIncomplete,
+			"the stream no longer holds everything from source.from on: the read model could not be folded again from it"}
 	}
-	return kind, metav1.ConditionUnknown, v1alpha1.ReasonUnknown, "nothing is known of the stream's history"
+	return finding{metav1.ConditionUnknown, v1alpha1.ReasonUnknown, "nothing is known of the stream's history"}
 }
 
 // patchStatus writes what changed: transitions at once, mere progress only every

@@ -57,7 +57,7 @@ func (r *HTTPStatusReader) get(ctx context.Context, url string) (contract.Status
 	if err != nil {
 		return status, fmt.Errorf("ask projector: %w", err)
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	if response.StatusCode != http.StatusOK {
 		return status, fmt.Errorf("ask projector: it answers %s", response.Status)
 	}

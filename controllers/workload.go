@@ -5,7 +5,10 @@ import (
 	"errors"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refold-dev/refold/api/v1alpha1"
 	"github.com/refold-dev/refold/controllers/resources"
@@ -43,7 +46,22 @@ func (r *Reconciler) applyDeployment(ctx context.Context, s *scope) (ctrl.Result
 	live := s.deployment(resources.DeploymentName(s.projection.Name, s.running.Revision))
 	in := resources.Input{Document: s.document, Contract: s.running, Image: r.Image, Replicas: s.decision.Replicas}
 	in.Image = resources.KeepImage(live, s.projection, in)
+	if err := r.dropRollingUpdate(ctx, live); err != nil {
+		return ctrl.Result{}, err
+	}
 	return s.settle(r.apply(ctx, s, resources.Deployment(s.projection, in), asObject(live)))
+}
+
+// dropRollingUpdate removes a setting that somebody has made by hand and that
+// cannot stand beside Recreate; an apply can only add to it.
+func (r *Reconciler) dropRollingUpdate(ctx context.Context, live *appsv1.Deployment) error {
+	if live == nil || live.Spec.Strategy.RollingUpdate == nil {
+		return nil
+	}
+	base := client.MergeFromWithOptions(live.DeepCopy(), client.MergeFromWithOptimisticLock{})
+	live.Spec.Strategy = appsv1.DeploymentStrategy{Type: appsv1.RecreateDeploymentStrategyType}
+	ctrl.LoggerFrom(ctx).Info("Resetting strategy", "Deployment", klog.KObj(live))
+	return r.Client.Patch(ctx, live, base, FieldOwner)
 }
 
 // settle turns a refusal into a verdict; other errors pass.

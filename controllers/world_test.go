@@ -163,17 +163,21 @@ func (w *world) reconcile(p *v1alpha1.Projection) (ctrl.Result, error) {
 // has anything to do.
 func (w *world) settle(p *v1alpha1.Projection) {
 	w.t.Helper()
+	before := w.fingerprint()
 	for range 60 {
-		before := w.fingerprint()
+		writes := len(w.writes.log)
 		result, err := w.reconcile(p)
 		if err != nil && !errors.Is(err, reconcile.TerminalError(nil)) {
 			w.t.Logf("reconcile: %v", err)
 		}
 		w.cluster.step()
 		w.clock.SetTime(w.clock.Now().Add(max(result.RequeueAfter, time.Second)))
-		if w.fingerprint() == before && err == nil || errors.Is(err, reconcile.TerminalError(nil)) || !w.exists(p) {
+		after := w.fingerprint()
+		idle := after == before && err == nil && len(w.writes.log) == writes
+		if idle || errors.Is(err, reconcile.TerminalError(nil)) || !strings.Contains(after, " "+p.Name+" ") {
 			return
 		}
+		before = after
 	}
 	w.t.Fatalf("does not settle:\n%s", w.fingerprint())
 }

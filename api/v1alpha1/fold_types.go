@@ -56,17 +56,18 @@ const (
 	FormatCloudEvents Format = "CloudEvents"
 )
 
-// URL is where a Redis server is.
+// URL is where a Redis server is. That it holds no password is a rule of what
+// holds it: the API server repeats a value that it refuses.
 //
 // +kubebuilder:validation:MinLength=1
 // +kubebuilder:validation:MaxLength=512
-// +kubebuilder:validation:XValidation:rule="self.startsWith('redis://') || self.startsWith('rediss://')",message="must begin with redis:// or, for TLS, rediss://"
-// +kubebuilder:validation:XValidation:rule="!self.contains('@')",message="must hold no user and no password: put them into a Secret and name it in credentialsSecretRef"
+// +kubebuilder:validation:XValidation:rule="self.contains('@') || self.startsWith('redis://') || self.startsWith('rediss://')",message="must begin with redis:// or, for TLS, rediss://"
 // +kubebuilder:validation:XValidation:rule="self.contains('@') || !self.matches('^rediss?://') || self.matches('^rediss?://([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\\\\[[0-9A-Fa-f:.]+\\\\])(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?(/[0-9]{0,5})?$')",message="must be redis://host:port/database, as in redis://redis.shop.svc:6379/0"
 type URL string
 
 // Redis is one Redis server and how to reach it.
 //
+// +kubebuilder:validation:XValidation:rule="!self.url.contains('@')",message="must hold no user and no password: put them into a Secret and name it in credentialsSecretRef",fieldPath=".url"
 // +kubebuilder:validation:XValidation:rule="!has(self.tls) || !self.url.startsWith('redis://')",message="tls needs a rediss:// URL",fieldPath=".tls"
 type Redis struct {
 	// Where the server is, as redis://host:port/database, or rediss:// for TLS. It
@@ -240,6 +241,7 @@ const (
 
 // RedisHash keeps each entity in a Redis hash.
 //
+// +kubebuilder:validation:XValidation:rule="!has(self.url) || !self.url.contains('@')",message="must hold no user and no password: put them into a Secret and name it in credentialsSecretRef",fieldPath=".url"
 // +kubebuilder:validation:XValidation:rule="!has(self.tls) || !has(self.url) || !self.url.startsWith('redis://')",message="tls needs a rediss:// URL",fieldPath=".tls"
 type RedisHash struct {
 	// What comes before the entity's key: with "user:" the entity 42 is the hash

@@ -47,9 +47,9 @@ type ProjectionList struct {
 
 // ProjectionSpec says what is to be kept.
 //
-// +kubebuilder:validation:XValidation:rule="self.reducer.rules.all(r, !has(r.set) || r.set.all(name, self.readModel.fields.exists(f, f.name == name)))",message="every field in a rule's set must be declared in readModel.fields",fieldPath=".reducer.rules"
-// +kubebuilder:validation:XValidation:rule="self.reducer.rules.all(r, !has(r.add) || r.add.all(name, self.readModel.fields.exists(f, f.name == name)))",message="every field in a rule's add must be declared in readModel.fields",fieldPath=".reducer.rules"
-// +kubebuilder:validation:XValidation:rule="self.reducer.rules.all(r, !has(r.unset) || r.unset.all(name, self.readModel.fields.exists(f, f.name == name)))",message="every field in a rule's unset must be declared in readModel.fields",fieldPath=".reducer.rules"
+// +kubebuilder:validation:XValidation:rule="[self.readModel.fields.map(f, f.name)].all(declared, self.reducer.rules.all(r, !has(r.set) || r.set.all(name, name in declared)))",message="every field in a rule's set must be declared in readModel.fields",fieldPath=".reducer.rules"
+// +kubebuilder:validation:XValidation:rule="[self.readModel.fields.map(f, f.name)].all(declared, self.reducer.rules.all(r, !has(r.add) || r.add.all(name, name in declared)))",message="every field in a rule's add must be declared in readModel.fields",fieldPath=".reducer.rules"
+// +kubebuilder:validation:XValidation:rule="[self.readModel.fields.map(f, f.name)].all(declared, self.reducer.rules.all(r, !has(r.unset) || r.unset.all(name, name in declared)))",message="every field in a rule's unset must be declared in readModel.fields",fieldPath=".reducer.rules"
 // +kubebuilder:validation:XValidation:rule="!has(self.readModel.redisHash.tls) || has(self.readModel.redisHash.url) || self.source.redis.url.startsWith('rediss://')",message="tls needs a rediss:// URL, and this one is the source's redis:// URL",fieldPath=".readModel.redisHash.tls"
 type ProjectionSpec struct {
 	// Stops the projector and keeps its position. Nothing is lost: when set back
