@@ -56,13 +56,12 @@ func (e *Engine) send(ctx context.Context, changed []readmodel.Entity, next read
 	return e.partition.Commit(ctx, changed, next)
 }
 
-// commitFailed leaves it to the next claim to tell what became of a commit
-// whose reply was lost.
+// commitFailed leaves it to the next claim to tell what became of a commit: its
+// reply may be lost, or the fault one that came after it.
 func (e *Engine) commitFailed(err error, sent pending) error {
-	switch {
-	case errors.Is(err, readmodel.ErrFenced):
+	if errors.Is(err, readmodel.ErrFenced) {
 		e.status.rejected()
-	case errors.Is(err, readmodel.ErrOutcomeUnknown):
+	} else {
 		e.sent = &sent
 	}
 	return e.storeFailed(err)

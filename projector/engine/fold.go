@@ -30,6 +30,14 @@ const (
 	dirtyShare     = 4
 )
 
+// longest is how long some may take, so that a slow reducer neither looks like a
+// loop that hangs nor keeps the process from ending; the clock is looked at
+// every so many events.
+const (
+	longest     = 200 * time.Millisecond
+	lookAtClock = 16
+)
+
 // fold holds the states and folds events into them. All of an event is folded
 // or nothing. It is used by one goroutine at a time.
 type fold struct {
@@ -82,17 +90,21 @@ func (f *fold) some(ctx context.Context, events []projector.Event, load func(con
 	if err := f.fetch(ctx, load); err != nil {
 		return 0, err
 	}
-	n = len(f.plan)
-	if err := f.reduce(events[:n]); err != nil {
+	n, err = f.reduce(events[:len(f.plan)])
+	if err != nil {
 		return n, err
 	}
 	f.cache.shrink()
+	if n < len(f.plan) {
+		return n, nil
+	}
 	return n, failed
 }
 
-// look finds what the events touch, until enough is missing or one of them
-// cannot be folded, which is the error.
+// look finds what the events touch, until enough is missing, it takes too long
+// or one of them cannot be folded, which is the error.
 func (f *fold) look(events []projector.Event) error {
+	began := time.Now()
 	f.touched, f.plan, f.absent = f.touched[:0], f.plan[:0], f.absent[:0]
 	for i := range events {
 		keys, err := f.keysOf(&events[i])
@@ -103,7 +115,7 @@ func (f *fold) look(events []projector.Event) error {
 			f.touched = append(f.touched, f.entry(key))
 		}
 		f.plan = append(f.plan, step{len(f.touched), err})
-		if len(f.absent) >= f.misses {
+		if len(f.absent) >= f.misses || i%lookAtClock == 0 && time.Since(began) > longest {
 			return nil
 		}
 	}
@@ -162,18 +174,21 @@ func (f *fold) adapt(entityBytes int64) {
 	f.misses = int(min(max(fit, fewestMisses), mostMisses, int64(2*f.misses)))
 }
 
-// reduce folds events as planned.
-func (f *fold) reduce(events []projector.Event) error {
-	begin := 0
+// reduce folds events as planned, as many as there is time for and at least one.
+func (f *fold) reduce(events []projector.Event) (n int, err error) {
+	begin, began := 0, time.Now()
 	for i := range events {
 		e, s := &events[i], f.plan[i]
 		if err := f.one(e, f.touched[begin:s.end]); err != nil {
-			return eventFailed(e, err)
+			return i, eventFailed(e, err)
 		}
 		begin = s.end
 		f.pending.count(e.ID, s.reason)
+		if i%lookAtClock == 0 && time.Since(began) > longest {
+			return i + 1, nil
+		}
 	}
-	return nil
+	return len(events), nil
 }
 
 // one folds one event into all that it touches, or into nothing.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -254,4 +255,37 @@ func plainly(log []projector.Event) map[string]int64 {
 		}
 	}
 	return all
+}
+
+// slow takes its time over each event.
+type slow struct{ sums }
+
+func (s slow) Reduce(e *projector.Event, key string, state *projector.State) error {
+	time.Sleep(20 * time.Millisecond)
+	return s.sums.Reduce(e, key, state)
+}
+
+func TestASlowReducerIsInterruptedAndLosesNothing(t *testing.T) {
+	f, m := newFold(asTyped{}, slow{}, testSchema(t), 1<<20), memory{}
+	var events []projector.Event
+	want := int64(0)
+	for i := uint64(1); i <= 40; i++ {
+		events = append(events, event(i, "a"))
+		want += int64(i)
+	}
+	steps := 0
+	for rest := events; len(rest) > 0; steps++ {
+		n, err := f.some(t.Context(), rest, m.load)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rest = rest[n:]
+	}
+	m.commit(t, f)
+	if steps < 2 {
+		t.Error("the loop did not move while 40 slow events were folded")
+	}
+	if got := m.sums()["a"]; got != want {
+		t.Errorf("the sum is %d, want %d", got, want)
+	}
 }

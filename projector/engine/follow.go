@@ -144,7 +144,8 @@ func (e *Engine) take(ctx context.Context, b *stream.Batch) error {
 	return e.commit(ctx)
 }
 
-// foldAll folds events, and commits in between when enough has come together.
+// foldAll folds events, and commits in between when enough has come together or
+// they take long. It ends early when ctx does.
 func (e *Engine) foldAll(ctx context.Context, events []projector.Event) error {
 	for len(events) > 0 {
 		e.status.beat()
@@ -154,10 +155,13 @@ func (e *Engine) foldAll(ctx context.Context, events []projector.Event) error {
 		}
 		failpoint.Hit(failpoint.Folded)
 		events = events[n:]
-		if e.fold.full(e.Pace.CommitEvents) {
+		if e.fold.full(e.Pace.CommitEvents) || len(events) > 0 && time.Since(e.fold.pending.since) > e.Pace.CommitAge {
 			if err := e.commit(ctx); err != nil {
 				return err
 			}
+		}
+		if len(events) > 0 && ctx.Err() != nil {
+			return ctx.Err()
 		}
 	}
 	return nil
