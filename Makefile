@@ -30,7 +30,7 @@ matrix: test-needs ## Run the data plane's tests on Redis 7.4 and Valkey 9 too (
 
 e2e: test-needs ## Run the end-to-end tests on the testbed's cluster (taken down again if it was not up before)
 	@$(TESTBED) status >/dev/null 2>&1 || trap '$(TESTBED) down' EXIT; \
-	$(TESTBED) up && $(GUARD) go test -tags e2e -count=1 -v -timeout 40m $(if $(RUN),-run '$(RUN)') ./hack/e2e
+	$(TESTBED) up && $(GUARD) go test -tags e2e -count=1 -v -parallel 4 -timeout 40m $(if $(RUN),-run '$(RUN)') ./hack/e2e
 
 bench: testbed ## Measure replay speed as a ratio to a raw drain of the log
 	@$(TESTBED) redis install >/dev/null && go run ./hack/bench

@@ -110,7 +110,7 @@ func TestChildrenThatAreDeletedByHandComeBack(t *testing.T) {
 }
 
 func TestTheOperatorKilledAtAnyTimeConverges(t *testing.T) {
-	w := newWorld(t)
+	w := newWorldAlone(t)
 	w.orders(100, 1)
 	for i, spec := range []string{"", "suspend: true", "", "projector: {podLabels: {a: b}}"} {
 		w.project(options{extraSpec: spec})

@@ -24,9 +24,17 @@ type world struct {
 	client    *goredis.Client
 }
 
-// newWorld makes a namespace under restricted Pod Security in which a real
-// Redis of its own is reached as redis:6379. Both go with the test.
+// newWorld is newWorldAlone for a test that leaves the others in peace and runs
+// beside them.
 func newWorld(t *testing.T, options ...redis.Option) *world {
+	t.Helper()
+	t.Parallel()
+	return newWorldAlone(t, options...)
+}
+
+// newWorldAlone makes a namespace under restricted Pod Security in which a real
+// Redis of its own is reached as redis:6379. Both go with the test.
+func newWorldAlone(t *testing.T, options ...redis.Option) *world {
 	t.Helper()
 	server := redis.Start(t, append([]redis.Option{redis.Bind(hostAddress)}, options...)...)
 	w := &world{
