@@ -138,13 +138,14 @@ func (p *partition) next(found ledger, c readmodel.Claim) (readmodel.Checkpoint,
 
 // raise is the stored checkpoint under the next epoch. An epoch above the one
 // that was held is a successor's, unless this very process raised it and never
-// saw the reply.
+// saw the reply. So is the same epoch of another process: the server has lost
+// our claim, and then the successor's came.
 func (p *partition) raise(position map[string]string, held int64) (readmodel.Checkpoint, error) {
 	cp, err := parsePosition(p.names.position, position)
 	if err != nil {
 		return readmodel.Checkpoint{}, err
 	}
-	if held > 0 && cp.Epoch > held && position[fieldHolder] != p.store.holder {
+	if held > 0 && cp.Epoch >= held && position[fieldHolder] != p.store.holder {
 		return readmodel.Checkpoint{}, readmodel.ErrFenced
 	}
 	cp.Epoch++
@@ -177,6 +178,6 @@ func (p *partition) write(ctx context.Context, c readmodel.Claim, cp readmodel.C
 	if _, err := p.whole(exec, 0, nil); err != nil {
 		return err
 	}
-	p.epoch = cp.Epoch
+	p.epoch, p.at = cp.Epoch, cp.Position
 	return p.readWatch(watched)
 }

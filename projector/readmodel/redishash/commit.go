@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/redis/go-redis/v9"
 
@@ -22,9 +23,11 @@ const mostWatched = 256
 
 // holder is who holds the partition, as the ledger says.
 type holder struct {
-	active  string
-	epoch   int64 // 0: there is no position
-	watched bool  // control is there, and watched
+	active   string
+	epoch    int64 // 0: there is no position
+	position string
+	process  string
+	watched  bool // control is there, and watched
 }
 
 // Commit implements readmodel.Partition. When something touched the ledger and
@@ -81,6 +84,7 @@ func (p *partition) transact(ctx context.Context, changed []readmodel.Entity, ne
 
 	outcome := execError(cmds, exec)
 	if outcome == nil {
+		p.at = next.Position
 		altered, outcome = p.whole(exec, guards, touched)
 	}
 	if outcome != nil && !errors.Is(outcome, errContended) {
@@ -114,7 +118,8 @@ func (p *partition) holds() error {
 		return ledgerGone(p.names.position)
 	case p.seen.epoch > p.epoch, p.seen.active != p.names.revision:
 		return readmodel.ErrFenced
-	case p.seen.epoch < p.epoch:
+	case p.seen.epoch < p.epoch, p.seen.process != p.store.holder, p.seen.position != p.at.String():
+		// The server went back to an older state, under a connection that lasted.
 		return ledgerGone(p.names.position)
 	}
 	return nil
@@ -315,23 +320,32 @@ func (p *partition) damaged(ctx context.Context, f *fault.Error) {
 }
 
 // watch is a WATCH of the ledger and the look at who holds the partition.
-type watch struct{ watch, active, epoch *redis.Cmd }
+type watch struct {
+	watch, active *redis.Cmd
+	position      *redis.SliceCmd
+}
 
 // queueWatch queues the watch for the next commit.
 func (p *partition) queueWatch(ctx context.Context, pipe redis.Pipeliner) watch {
 	return watch{
-		watch:  pipe.Do(ctx, "watch", p.names.control, p.names.position),
-		active: pipe.Do(ctx, "hget", p.names.control, fieldActive),
-		epoch:  pipe.Do(ctx, "hget", p.names.position, fieldEpoch),
+		watch:    pipe.Do(ctx, "watch", p.names.control, p.names.position),
+		active:   pipe.Do(ctx, "hget", p.names.control, fieldActive),
+		position: pipe.HMGet(ctx, p.names.position, fieldEpoch, fieldID, fieldHolder),
 	}
 }
 
 // readWatch keeps what the watch saw.
 func (p *partition) readWatch(w watch) error {
 	active, activeErr := w.active.Text()
-	epoch, epochErr := w.epoch.Int64()
-	p.seen = holder{active, epoch, w.watch.Err() == nil && activeErr == nil}
-	for _, err := range []error{w.watch.Err(), activeErr, epochErr} {
+	var epoch, position, process string
+	for i, into := range []*string{&epoch, &position, &process} {
+		if w.position.Err() == nil {
+			*into, _ = w.position.Val()[i].(string)
+		}
+	}
+	number, _ := strconv.ParseInt(epoch, 10, 64)
+	p.seen = holder{active, number, position, process, w.watch.Err() == nil && activeErr == nil}
+	for _, err := range []error{w.watch.Err(), activeErr, w.position.Err()} {
 		if err != nil && !errors.Is(err, redis.Nil) {
 			return ledgerFault(p.names.position, err)
 		}

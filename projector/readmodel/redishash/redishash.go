@@ -106,8 +106,9 @@ type partition struct {
 	conn   *redis.Conn
 	names  names
 	epoch  int64
-	seen   holder // what the ledger said after the last WATCH
-	fields []any  // the declared names, as arguments
+	at     projector.ID // committed, or as claimed
+	seen   holder       // what the ledger said after the last WATCH
+	fields []any        // the declared names, as arguments
 }
 
 func (p *partition) close() { _ = p.conn.Close() }

@@ -1,6 +1,7 @@
 package redishash_test
 
 import (
+	"errors"
 	"fmt"
 	"sort"
 	"strings"
@@ -240,5 +241,47 @@ func TestAnEntityThatWasEvictedIsNotTakenForOneWithoutFields(t *testing.T) {
 	s.client.HSet(t.Context(), prefix+"full", "s", "x")
 	if err := load("full"); err != nil {
 		t.Errorf("put back: %v", err)
+	}
+}
+
+// A full resynchronization keeps clients' connections and replaces the data.
+func TestAServerThatWentBackIsNotWrittenTo(t *testing.T) {
+	h := newHand(t)
+	first, second := h.state("x", "y"), h.state("x", "z")
+	at := func(ms uint64) readmodel.Checkpoint {
+		cp := h.cp
+		cp.Position = projector.ID{Ms: ms}
+		return cp
+	}
+	if err := h.p.Commit(t.Context(), []readmodel.Entity{{Key: "1", State: first}}, at(1)); err != nil {
+		t.Fatal(err)
+	}
+	keys := []string{prefix + "1", "refold:{shop/users}:r1:0"}
+	was := make([]string, len(keys))
+	for i, key := range keys {
+		was[i] = h.client.Dump(t.Context(), key).Val()
+	}
+	if err := h.p.Commit(t.Context(), []readmodel.Entity{{Key: "1", State: second, Stored: first}}, at(2)); err != nil {
+		t.Fatal(err)
+	}
+	for i, key := range keys {
+		h.client.RestoreReplace(t.Context(), key, 0, was[i])
+	}
+	before := h.Everything(t)
+	f := fault.As(h.p.Commit(t.Context(), []readmodel.Entity{{Key: "1", State: second, Stored: second}}, at(3)))
+	if f == nil || f.Permanent {
+		t.Errorf("want a fault that leads to a new claim, got %v", f)
+	}
+	if diff := cmp.Diff(before, h.Everything(t)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestAClaimThatTheServerLostIsTheSuccessorsNow(t *testing.T) {
+	h := newHand(t)
+	lost := users
+	lost.Held = 1 // an epoch that the other process holds now
+	if _, _, err := h.Open(t, h.schema, nil).Claim(t.Context(), lost); !errors.Is(err, readmodel.ErrFenced) {
+		t.Errorf("want ErrFenced, got %v", err)
 	}
 }
