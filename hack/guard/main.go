@@ -47,24 +47,37 @@ func run(command []string) (int, error) {
 	if err := cmd.Start(); err != nil {
 		return 127, err
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
+	// Orphans that end become this process' children and must be collected too,
+	// or whoever looks finds them still there.
+	ended := make(chan syscall.WaitStatus, 1)
+	go func() { ended <- collect(cmd.Process.Pid) }()
 
-	var err error
+	var status syscall.WaitStatus
 	interrupted := false
 	select {
-	case err = <-ended:
+	case status = <-ended:
 	case got := <-signals:
 		interrupted = true
 		fmt.Fprintf(os.Stderr, "guard: %s: ending what %s started\n", got, command[0])
 		_ = cmd.Process.Signal(got)
 		select {
-		case err = <-ended:
+		case status = <-ended:
 		case <-time.After(grace):
 		}
 	}
 	endDescendants()
-	return exitCode(err, interrupted), nil
+	return exitCode(status, interrupted), nil
+}
+
+// collect reaps every child that ends, until the one with that id has.
+func collect(pid int) syscall.WaitStatus {
+	for {
+		var status syscall.WaitStatus
+		got, err := syscall.Wait4(-1, &status, 0, nil)
+		if got == pid || errors.Is(err, syscall.ECHILD) {
+			return status
+		}
+	}
 }
 
 // endDescendants asks every process below this one to end, then makes it.
@@ -140,15 +153,12 @@ func parseStat(stat string) (pid, parent int, ok bool) {
 	return pid, parent, err == nil && err2 == nil
 }
 
-func exitCode(err error, interrupted bool) int {
-	var exit *exec.ExitError
+func exitCode(status syscall.WaitStatus, interrupted bool) int {
 	switch {
 	case interrupted:
 		return 130
-	case err == nil:
-		return 0
-	case errors.As(err, &exit) && exit.ExitCode() >= 0:
-		return exit.ExitCode()
+	case status.Exited():
+		return status.ExitStatus()
 	}
 	return 1
 }
