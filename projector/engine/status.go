@@ -16,6 +16,10 @@ import (
 // wedged is how long one step may take that waits for nothing outside.
 const wedged = 2 * time.Minute
 
+// known is how long the tail that was seen last is believed while neither side
+// can be read or written.
+const known = 10 * time.Second
+
 // tracker is what is known of the partition, for others to see. All methods
 // may be called from any goroutine.
 type tracker struct {
@@ -28,7 +32,8 @@ type tracker struct {
 	tail     projector.ID
 	tailAt   int64 // entries ever added, -1 while unknown
 	tailSeen bool
-	reached  bool // has been at the tail since the claim
+	reached  bool      // has been at the tail since the claim
+	away     time.Time // since when it backs off; the zero time when it does not
 	rate     rate
 	ack      *contract.Problem
 
@@ -125,6 +130,7 @@ func (t *tracker) committed(p pending) {
 func (t *tracker) progress() {
 	t.update(func() {
 		t.seen.Problem = nil
+		t.away = time.Time{}
 		t.seen.State = contract.StateCatchingUp
 		if t.caughtUp() {
 			t.seen.State = contract.StateLive
@@ -153,6 +159,9 @@ func (t *tracker) failed(f *fault.Error) (other bool) {
 			t.seen.State = contract.StateWaiting
 		default:
 			t.seen.State = contract.StateBackingOff
+			if t.away.IsZero() {
+				t.away = time.Now()
+			}
 		}
 	})
 	return other
@@ -237,10 +246,16 @@ func (t *tracker) lag() (events, seconds int64) {
 }
 
 // caughtUp begins at the tail and lasts while the lag is within a batch and
-// nothing has stopped the fold for good.
+// nothing has stopped the fold for good, or for so long that the tail is not
+// known any more.
 func (t *tracker) caughtUp() bool {
-	if t.seen.State == contract.StateHalted || t.seen.State == contract.StateFenced {
+	switch t.seen.State {
+	case contract.StateHalted, contract.StateFenced:
 		return false
+	case contract.StateBackingOff:
+		if time.Since(t.away) > known {
+			return false
+		}
 	}
 	events, _ := t.lag()
 	t.reached = events == 0 || t.reached && events > 0 && events <= nearTail

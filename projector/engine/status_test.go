@@ -129,3 +129,25 @@ func TestTheLoopIsAliveWhileItWaitsForOthers(t *testing.T) {
 		t.Error("an hour in one step is not wedged")
 	}
 }
+
+func TestItIsNotCaughtUpForEverWhileAServerIsAway(t *testing.T) {
+	tr := newTracker(Options{Metrics: NewMetrics(nil)})
+	at := readmodel.Checkpoint{Position: projector.ID{Ms: 9}, Entries: 10}
+	tr.claimed(at)
+	tr.checked(stream.Info{Exists: true, LastID: at.Position, EntriesAdded: 10, Entries: 10})
+	tr.progress()
+	away := &fault.Error{Reason: contract.ReasonReadModelUnreachable}
+	tr.failed(away)
+	if !tr.snapshot().CaughtUp {
+		t.Error("a fault of a moment ends it")
+	}
+	tr.away = tr.away.Add(-time.Minute)
+	tr.failed(away)
+	if tr.snapshot().CaughtUp {
+		t.Error("caught up, after a minute in which nothing could be read or written")
+	}
+	tr.progress()
+	if !tr.snapshot().CaughtUp {
+		t.Error("not caught up when all is well again")
+	}
+}
