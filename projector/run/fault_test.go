@@ -193,9 +193,11 @@ func TestAContractThatCannotBeFollowedIsToldAndNotRestarted(t *testing.T) {
 		"a rule does not compile": func(d *contract.Document) {
 			d.Reducer.Rules = []contract.Rule{{On: []string{"A"}, Set: map[string]string{"name": "evnt.x"}}}
 		},
-		"the scheme is unknown": func(d *contract.Document) { d.Source.Redis.URL = "http://x" },
-		"the start is no ID":    func(d *contract.Document) { d.Source.From = "yesterday" },
-		"no field is declared":  func(d *contract.Document) { d.ReadModel.Fields = nil },
+		"the scheme is unknown":       func(d *contract.Document) { d.Source.Redis.URL = "http://x" },
+		"the start is no ID":          func(d *contract.Document) { d.Source.From = "yesterday" },
+		"no field is declared":        func(d *contract.Document) { d.ReadModel.Fields = nil },
+		"the format is unknown":       func(d *contract.Document) { d.Source.Format = "Avro" },
+		"the error policy is unknown": func(d *contract.Document) { d.ErrorPolicy.OnError = "Skip" },
 		"the reducer is unknown": func(d *contract.Document) {
 			d.Reducer.Type = "Nobody's"
 		},

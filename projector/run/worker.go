@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
@@ -62,6 +63,10 @@ func (w *worker) build() error {
 		return errors.New("readModel: none is set; this projector keeps redisHash")
 	case len(d.ReadModel.Fields) == 0:
 		return errors.New("readModel.fields: none is declared")
+	case !slices.Contains([]string{contract.FormatFields, contract.FormatJSON, contract.FormatCloudEvents}, d.Source.Format):
+		return fmt.Errorf("source.format: %q is none that this projector reads", d.Source.Format)
+	case d.ErrorPolicy.OnError != contract.OnErrorHalt:
+		return fmt.Errorf("errorPolicy.onError: %q is none that this projector follows", d.ErrorPolicy.OnError)
 	}
 	from, err := projector.ParseStart(d.Source.From)
 	if err != nil {
