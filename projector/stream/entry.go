@@ -2,9 +2,6 @@ package stream
 
 import (
 	"context"
-	"errors"
-
-	"github.com/redis/go-redis/v9"
 
 	"github.com/refold-dev/refold/projector"
 )
@@ -30,21 +27,28 @@ func (r *Reader) checkEntry(ctx context.Context, c claim) (Info, error) {
 
 // holds says whether the stream has an entry of that ID. It asks with XREAD,
 // which a projector's user may do in any case.
-func (r *Reader) holds(ctx context.Context, id projector.ID) (bool, error) {
-	raw, err := r.client.DoRaw(ctx, "XREAD", "COUNT", "1", "STREAMS", r.src.Stream, id.Prev().String()).Result()
-	if errors.Is(err, redis.Nil) {
-		return false, nil
+func (r *Reader) holds(ctx context.Context, id projector.ID) (there bool, err error) {
+	err = r.single(ctx, func(answer byteReader) error {
+		p := puller{r: answer}
+		there = p.firstRead() == id
+		return p.err
+	}, "XREAD", "COUNT", "1", "STREAMS", r.src.Stream, id.Prev().String())
+	return there, err
+}
+
+// firstRead is the ID of the one entry in the answer to XREAD, zero when there
+// is none.
+func (p *puller) firstRead() projector.ID {
+	kind, n := p.head()
+	if p.err != nil || n < 0 {
+		return projector.ID{}
 	}
-	if err != nil {
-		return false, err
+	if kind == '*' {
+		_, n = p.head()
 	}
-	b := &Batch{Last: id.Prev(), buf: raw}
-	n, want, err := b.opening(r.src.Stream)
-	if err == nil && want == 0 && n > 0 {
-		want, err = b.event()
+	p.skip(0) // the stream's name
+	if _, entries := p.head(); p.err == nil && (n != 2 || entries != 1) {
+		p.fail("not one entry of one stream")
 	}
-	if err == nil && want > 0 {
-		err = errCorrupt
-	}
-	return b.Last == id, err
+	return p.entryID()
 }

@@ -1,7 +1,6 @@
 package stream
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"time"
@@ -71,7 +70,7 @@ func (r *Reader) exchange(ctx context.Context, b *Batch, limit Limit, count int,
 		return r.wire.info(b)
 	}
 	// The rest of the reply is not worth reading: hang up, and ask for the proof
-	// again over the client.
+	// again.
 	r.hangUp()
 	return r.info(ctx)
 }
@@ -88,13 +87,37 @@ func nextCount(count, got, size int, limit Limit) int {
 	return min(count, fits, limit.Events)
 }
 
-// info asks for the stream's state over the client.
-func (r *Reader) info(ctx context.Context) (Info, error) {
-	raw, err := r.client.DoRaw(ctx, "XINFO", "STREAM", r.src.Stream).Result()
-	if err != nil {
-		return Info{}, err
+// info asks for the stream's state.
+func (r *Reader) info(ctx context.Context) (info Info, err error) {
+	err = r.single(ctx, func(answer byteReader) error {
+		info, err = readInfo(answer)
+		return err
+	}, "XINFO", "STREAM", r.src.Stream)
+	return info, err
+}
+
+// single makes one request on the wire, of which the answer may hold entries
+// of any size: it is read piece by piece.
+func (r *Reader) single(ctx context.Context, read func(byteReader) error, words ...string) error {
+	if r.wire == nil {
+		w, err := openWire(ctx, r.client)
+		if err != nil {
+			return err
+		}
+		r.wire = w
 	}
-	return readInfo(bytes.NewReader(raw))
+	stop := context.AfterFunc(ctx, r.wire.close)
+	answer, err := r.wire.call(words...)
+	if err == nil {
+		err = read(answer)
+	}
+	if !stop() && err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		r.hangUp() // there may be half an answer on it
+	}
+	return err
 }
 
 var errCorrupt = redisconn.ErrBadReply

@@ -64,6 +64,7 @@ func (r *Reader) Check(ctx context.Context, position projector.ID, entries int64
 	if err != nil {
 		return Info{}, err
 	}
+	r.discard() // it has the wire
 	info, err := r.info(ctx)
 	if err != nil {
 		return Info{}, r.fault(ctx, err)

@@ -60,6 +60,18 @@ func (w *wire) ask(stream string, after projector.ID, count int, block time.Dura
 	return err
 }
 
+// call sends one request and returns its answer, to be read to its end.
+func (w *wire) call(words ...string) (byteReader, error) {
+	w.request = redisconn.AppendCommand(w.request[:0], words...)
+	w.wait = redisconn.ReadTimeout
+	if err := w.cn.SetWriteDeadline(time.Now().Add(redisconn.WriteTimeout)); err != nil {
+		return nil, err
+	}
+	_, err := w.cn.Write(w.request)
+	w.rest.Reset(w)
+	return w.rest, err
+}
+
 // entries reads the first answer. It returns errCut, with at least one event
 // decoded, rather than hold more than most bytes.
 func (w *wire) entries(b *Batch, stream string, count, most int) error {
