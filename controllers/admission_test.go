@@ -12,10 +12,12 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
 	"github.com/refold-dev/refold/api/v1alpha1"
+	"github.com/refold-dev/refold/controllers/plan"
 )
 
 type change = func(*v1alpha1.Projection)
@@ -216,4 +218,25 @@ func TestSamplesAreAccepted(t *testing.T) {
 		u.SetNamespace(w.namespace)
 		w.Expect(w.client.Create(w.ctx, u, client.DryRunAll, client.FieldValidation("Strict"))).To(Succeed(), file)
 	}
+}
+
+// kubectl decodes manifests like this; a bare on comes out as the key true.
+func TestAnUnquotedOnReachesTheRule(t *testing.T) {
+	w := newWorld(t)
+	data, err := os.ReadFile("../config/samples/user-profile.yaml")
+	w.Expect(err).NotTo(HaveOccurred())
+	bare := strings.ReplaceAll(string(data), `"on":`, "on:")
+	u := &unstructured.Unstructured{}
+	w.Expect(utilyaml.NewYAMLOrJSONDecoder(strings.NewReader(bare), 4096).Decode(&u.Object)).To(Succeed())
+	u.SetNamespace(w.namespace)
+	u.SetName("unquoted")
+	w.Expect(unstructured.SetNestedField(u.Object, "redis://redis."+w.namespace+".svc", "spec", "source", "redis", "url")).To(Succeed())
+	w.Expect(w.client.Create(w.ctx, u, client.FieldValidation("Strict"))).To(Succeed())
+
+	p := &v1alpha1.Projection{}
+	p.Namespace, p.Name = w.namespace, "unquoted"
+	w.settle(p)
+	w.expectReady(p)
+	w.Expect(w.mounted().Reducer.Rules[0].On).To(Equal([]string{"UserCreated"}))
+	w.Expect(plan.Revision(p.Spec)).To(Equal(plan.Revision(w.sample().Spec)), "quoted or not, it is one fold")
 }

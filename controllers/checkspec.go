@@ -25,7 +25,7 @@ func (r *Reconciler) checkSpec(ctx context.Context, s *scope) (ctrl.Result, erro
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	s.rival = plan.Rival(specClaim(s.projection), others)
+	s.rival = plan.Rival(r.specClaim(s.projection), others)
 	return ctrl.Result{}, nil
 }
 
@@ -43,20 +43,21 @@ func (r *Reconciler) invalidSpec(s *scope) *plan.Fault {
 	return nil
 }
 
-func specClaim(p *v1alpha1.Projection) plan.Claim {
+func (r *Reconciler) specClaim(p *v1alpha1.Projection) plan.Claim {
 	return plan.Claim{
 		Projection: p.Namespace + "/" + p.Name,
 		Created:    p.CreationTimestamp.Time,
-		Target:     plan.TargetOf(p.Spec),
-		Held:       p.Status.ActiveRevision != "" && p.Status.ActiveRevision == plan.Revision(p.Spec),
+		Target:     plan.TargetOf(&p.Spec),
+		Held:       p.Status.ActiveRevision != "" && p.Status.ActiveRevision == r.memory.revisionOf(p),
 	}
 }
 
 // otherClaims are the targets of all other Projections: the one that each spec
 // names, and where another revision is active also the one that this still keeps.
+// The list is only looked at, so it need not be copied.
 func (r *Reconciler) otherClaims(ctx context.Context, p *v1alpha1.Projection) ([]plan.Claim, error) {
 	var list v1alpha1.ProjectionList
-	if err := r.Client.List(ctx, &list); err != nil {
+	if err := r.Client.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {
 		return nil, err
 	}
 	var claims []plan.Claim
@@ -65,7 +66,7 @@ func (r *Reconciler) otherClaims(ctx context.Context, p *v1alpha1.Projection) ([
 		if other.UID == p.UID {
 			continue
 		}
-		claim := specClaim(other)
+		claim := r.specClaim(other)
 		claims = append(claims, claim)
 		if other.Status.ActiveRevision == "" || claim.Held {
 			continue

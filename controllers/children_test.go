@@ -134,7 +134,11 @@ func TestAForeignContractIsNeverTouched(t *testing.T) {
 func TestAnObjectThatTheAPIServerRefusesIsExplained(t *testing.T) {
 	w := newWorld(t)
 	p := w.create(func(p *v1alpha1.Projection) { p.Spec.Projector.ServiceAccountName = "Not A Name" })
-	w.settle(p)
+	for range 2 {
+		result, err := w.reconcile(p)
+		w.Expect(err).NotTo(HaveOccurred())
+		w.Expect(result.RequeueAfter).To(Equal(pollRefused))
+	}
 	w.Expect(w.expectStalled(p, v1alpha1.ReasonObjectRefused)).To(ContainSubstring("serviceAccountName"))
 	w.edit(p, func(p *v1alpha1.Projection) { p.Spec.Projector.ServiceAccountName = "" })
 	w.settle(p)

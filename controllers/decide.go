@@ -25,7 +25,7 @@ func (r *Reconciler) decide(_ context.Context, s *scope) (ctrl.Result, error) {
 		Refused: s.stateOf(s.desired.Revision) == v1alpha1.RevisionFailed,
 		Invalid: s.invalid,
 		Rival:   s.rival,
-		Target:  plan.TargetOf(s.projection.Spec),
+		Target:  plan.TargetOf(&s.projection.Spec),
 		Suspend: s.projection.Spec.Suspend,
 	})
 	if s.decision.Run != "" {

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
+	"io"
 	"testing"
 
 	. "github.com/onsi/gomega"
@@ -77,6 +77,7 @@ func TestTheOperatorMayBeKilledBeforeOrAfterAnyWrite(t *testing.T) {
 						return nil
 					}
 					w.restart() // the next pass is a new operator's
+					w.writes.dead = true
 					return errKilled
 				})
 				w.live()
@@ -93,7 +94,7 @@ func TestErrorsOfTheAPIServerDelayNothingForEver(t *testing.T) {
 		"500": apierrors.NewInternalError(errors.New("boom")),
 		"503": apierrors.NewServiceUnavailable("away"),
 		"504": apierrors.NewTimeoutError("too late", 1),
-		"cut": &http.ProtocolError{ErrorString: "connection reset"},
+		"cut": io.ErrUnexpectedEOF,
 	}
 	for name, fault := range faults {
 		t.Run(name+" of every second write", func(t *testing.T) {
@@ -119,6 +120,29 @@ func TestErrorsOfTheAPIServerDelayNothingForEver(t *testing.T) {
 			w.live()
 		})
 	}
+}
+
+func TestTwoOperatorsWithoutLeaderElectionComeToRest(t *testing.T) {
+	w := newWorld(t)
+	p := w.create()
+	one := w.r
+	w.restart()
+	other := w.r
+	for range 15 {
+		for _, w.r = range []*Reconciler{one, other} {
+			_, err := w.reconcile(p)
+			w.Expect(err).NotTo(HaveOccurred())
+			w.cluster.step()
+		}
+	}
+	w.expectReady(p)
+	writes := len(w.writes.log)
+	for _, w.r = range []*Reconciler{one, other, one, other} {
+		_, err := w.reconcile(p)
+		w.Expect(err).NotTo(HaveOccurred())
+	}
+	w.Expect(w.writes.log[writes:]).To(BeEmpty())
+	w.Expect(w.projectors().starts).To(Equal(1))
 }
 
 func TestFailingRequestsAreSaidAndHeal(t *testing.T) {

@@ -2,27 +2,66 @@ package controllers
 
 import (
 	"context"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
 	. "github.com/onsi/gomega"
+	eventsv1 "k8s.io/api/events/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"sigs.k8s.io/yaml"
 
 	"github.com/refold-dev/refold/api/v1alpha1"
 )
+
+// asManager is a user who may do what config/rbac allows the manager, no more.
+func (w *world) asManager() *rest.Config {
+	w.t.Helper()
+	data, err := os.ReadFile("../config/rbac/role.yaml")
+	w.Expect(err).NotTo(HaveOccurred())
+	role := &rbacv1.ClusterRole{}
+	w.Expect(yaml.UnmarshalStrict(data, role)).To(Succeed())
+	w.Expect(w.client.Create(w.ctx, role)).To(Succeed())
+	w.Expect(w.client.Create(w.ctx, &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: role.Name},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role.Name},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "User", Name: "manager"}},
+	})).To(Succeed())
+	user, err := apiServer.env.AddUser(envtest.User{Name: "manager"}, nil)
+	w.Expect(err).NotTo(HaveOccurred())
+	return user.Config()
+}
+
+func TestTheManagersRoleHasNoAccessToSecretsAndNoWildcard(t *testing.T) {
+	data, err := os.ReadFile("../config/rbac/role.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, word := range []string{"secrets", "'*'", "\"*\"", "escalate", "impersonate"} {
+		if strings.Contains(string(data), word) {
+			t.Errorf("config/rbac/role.yaml holds %s", word)
+		}
+	}
+}
 
 // startManager runs the operator as cmd/manager does, for one namespace.
 func (w *world) startManager() {
 	w.t.Helper()
 	options := CacheOptions()
 	options.DefaultNamespaces = map[string]cache.Config{w.namespace: {}}
-	mgr, err := ctrl.NewManager(apiServer.config, ctrl.Options{
+	mgr, err := ctrl.NewManager(w.asManager(), ctrl.Options{
 		Scheme:  newScheme(),
 		Cache:   options,
 		Client:  client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: ptr.To(true)}},
@@ -86,4 +125,7 @@ func TestTheManagerWatchesWhatItMustReactTo(t *testing.T) {
 	w.eventually("the second starts by itself", func() bool { return w.isReady(second) })
 	w.delete(second)
 	w.eventually("the second is gone", func() bool { return !w.exists(second) })
+	var recorded eventsv1.EventList
+	w.Expect(w.client.List(w.ctx, &recorded, client.InNamespace(w.namespace))).To(Succeed())
+	w.Expect(recorded.Items).NotTo(BeEmpty(), "and it may record events")
 }

@@ -15,9 +15,12 @@ import (
 	"github.com/refold-dev/refold/projector/contract"
 )
 
-// pollForeign is how often a foreign object is looked at again: nothing tells us
-// when it goes.
-const pollForeign = 30 * time.Second
+// Nothing tells when a foreign object goes, or when what refuses one changes its
+// mind.
+const (
+	pollForeign = 30 * time.Second
+	pollRefused = 2 * time.Minute
+)
 
 // applyContract makes sure that the ConfigMap of the running revision is there.
 func (r *Reconciler) applyContract(ctx context.Context, s *scope) (ctrl.Result, error) {
@@ -72,7 +75,10 @@ func (s *scope) settle(err error) (ctrl.Result, error) {
 	}
 	s.verdict = nil // a refusal outweighs what was said before
 	s.stall(refused.reason, refused.message)
-	return s.end(pollForeign)
+	if refused.reason == contract.ReasonNotOwned {
+		return s.end(pollForeign)
+	}
+	return s.end(pollRefused)
 }
 
 // collectGarbage removes contracts that no Deployment mounts any more. Those of

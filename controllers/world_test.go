@@ -154,6 +154,7 @@ func (w *world) edit(p *v1alpha1.Projection, change func(*v1alpha1.Projection)) 
 
 func (w *world) reconcile(p *v1alpha1.Projection) (ctrl.Result, error) {
 	w.t.Helper()
+	w.writes.dead = false
 	result, err := w.r.Reconcile(w.ctx, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(p)})
 	w.check(p)
 	return result, err

@@ -13,11 +13,15 @@ import (
 // after it has happened.
 type writes struct {
 	log    []string
+	dead   bool              // the operator was killed: the rest of the pass writes nothing
 	before func(n int) error // n is 1 for the first write
 	after  func(n int) error
 }
 
 func (w *writes) do(what string, write func() error) error {
+	if w.dead {
+		return errKilled
+	}
 	w.log = append(w.log, what)
 	n := len(w.log)
 	if w.before != nil {

@@ -24,8 +24,11 @@ func NewTarget(url v1alpha1.URL, prefix string) Target {
 }
 
 // TargetOf is the target that a spec names.
-func TargetOf(spec v1alpha1.ProjectionSpec) Target {
-	hash := Defaulted(spec).ReadModel.RedisHash
+func TargetOf(spec *v1alpha1.ProjectionSpec) Target {
+	hash := &spec.ReadModel.RedisHash
+	if hash.URL == "" {
+		return NewTarget(spec.Source.Redis.URL, hash.KeyPrefix)
+	}
 	return NewTarget(hash.URL, hash.KeyPrefix)
 }
 
