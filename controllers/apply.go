@@ -3,15 +3,17 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"slices"
 
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	corev1 "k8s.io/api/core/v1"
 
 	"github.com/refold-dev/refold/api/v1alpha1"
 	"github.com/refold-dev/refold/controllers/resources"
@@ -49,7 +51,25 @@ func (r *Reconciler) apply(ctx context.Context, s *scope, desired, live client.O
 		}
 		want.SetUID(live.GetUID())
 	}
-	return r.serverSideApply(ctx, want, live != nil)
+	if err := r.serverSideApply(ctx, want, live != nil); err != nil {
+		return err
+	}
+	return s.see(want)
+}
+
+// see puts a Deployment that was just written in the place of the one in the
+// cache: what is judged of the old one would be said of the new spec.
+func (s *scope) see(applied *unstructured.Unstructured) error {
+	if applied.GetKind() != "Deployment" {
+		return nil
+	}
+	var written appsv1.Deployment
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(applied.Object, &written); err != nil {
+		return fmt.Errorf("read the Deployment that was applied: %w", err)
+	}
+	s.deployments = slices.DeleteFunc(s.deployments, func(d appsv1.Deployment) bool { return d.Name == written.Name })
+	s.deployments = append(s.deployments, written)
+	return nil
 }
 
 // findLive asks the API server itself: a cache may not know yet of an object

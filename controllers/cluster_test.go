@@ -41,6 +41,7 @@ type cluster struct {
 	projectors projectors
 	podStatus  func(*corev1.Pod) // set: pods never start but are left like this
 	stuckPods  bool              // pods do not go
+	strangers  bool              // pods that nobody owns stay, too
 }
 
 func newCluster(w *world, p projectors) *cluster { return &cluster{w: w, projectors: p} }
@@ -56,7 +57,11 @@ func (c *cluster) step() {
 		}
 	}
 	for i := range pods.Items {
-		if pod := &pods.Items[i]; resources.IsProjector(pod.Labels) && !wanted[pod.Name] && !c.stuckPods {
+		pod := &pods.Items[i]
+		if stays := c.stuckPods || c.strangers && len(pod.OwnerReferences) == 0; stays {
+			continue
+		}
+		if resources.IsProjector(pod.Labels) && !wanted[pod.Name] {
 			c.projectors.Stop(pod)
 			c.delete(pod)
 		}
@@ -105,7 +110,7 @@ func shortHash(v any) string {
 
 func (c *cluster) olderPods(d *appsv1.Deployment, name string, pods *corev1.PodList) (n int) {
 	for _, pod := range pods.Items {
-		if pod.Name != name && pod.Labels[v1alpha1.RevisionLabel] == d.Labels[v1alpha1.RevisionLabel] && resources.IsProjector(pod.Labels) {
+		if pod.Name != name && len(pod.OwnerReferences) > 0 && pod.Labels[v1alpha1.RevisionLabel] == d.Labels[v1alpha1.RevisionLabel] && resources.IsProjector(pod.Labels) {
 			n++
 		}
 	}
@@ -115,7 +120,9 @@ func (c *cluster) olderPods(d *appsv1.Deployment, name string, pods *corev1.PodL
 func (c *cluster) startPod(d *appsv1.Deployment, name string) {
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
 		Namespace: d.Namespace, Name: name, Labels: d.Spec.Template.Labels, Annotations: d.Spec.Template.Annotations,
+		OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(d, appsv1.SchemeGroupVersion.WithKind("ReplicaSet"))},
 	}, Spec: *d.Spec.Template.Spec.DeepCopy()}
+	pod.OwnerReferences[0].Name = name // the one pod of its ReplicaSet bears its name
 	err := c.w.client.Create(c.w.ctx, pod)
 	if apierrors.IsAlreadyExists(err) {
 		return
@@ -175,6 +182,7 @@ func (c *cluster) stepJobs() {
 func (c *cluster) runJob(job *batchv1.Job) {
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
 		Namespace: job.Namespace, Name: job.Name, Labels: job.Spec.Template.Labels,
+		OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(job, batchv1.SchemeGroupVersion.WithKind("Job"))},
 	}, Spec: *job.Spec.Template.Spec.DeepCopy()}
 	c.w.Expect(c.w.client.Create(c.w.ctx, pod)).To(Succeed())
 	args := pod.Spec.Containers[0].Args
@@ -218,6 +226,7 @@ type fakeProjectors struct {
 	silent  bool                      // nobody answers
 	dropped []bool                    // keep, for every drop that was done
 	dropErr *contract.Problem
+	asked   []string // pods, in the order of questions
 }
 
 type ledger struct {
@@ -264,6 +273,7 @@ func (f *fakeProjectors) Drop(document []byte, keep bool) contract.Result {
 func (f *fakeProjectors) Read(_ context.Context, pod *corev1.Pod) (contract.Status, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.asked = append(f.asked, pod.Name)
 	document, runs := f.runs[pod.Name]
 	if !runs || f.silent {
 		return contract.Status{}, errors.New("connection refused")

@@ -153,6 +153,19 @@ func TestANamespaceThatGoesIsNotHeld(t *testing.T) {
 	w.Expect(w.events()).To(ContainSubstring("the namespace is being deleted"))
 }
 
+func TestANamespaceThatTakesChildrenFirstIsNoError(t *testing.T) {
+	w := newWorld(t)
+	p := w.ready()
+	w.Expect(w.client.Delete(w.ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: w.namespace}})).To(Succeed())
+	for _, d := range w.deployments() {
+		w.cluster.delete(&d)
+	}
+	result, err := w.reconcile(p)
+	w.Expect(err).NotTo(HaveOccurred())
+	w.Expect(result.RequeueAfter).NotTo(BeZero())
+	w.Expect(w.condition(p, v1alpha1.ConditionStalled)).To(BeNil())
+}
+
 func TestAProjectionThatNeverTookOverGoesWithoutASecondCommand(t *testing.T) {
 	w := newWorld(t)
 	w.projectors().silent = true

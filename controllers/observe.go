@@ -37,10 +37,25 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) (ctrl.Result, error)
 	s.deployments = owned(deployments.Items, uid, func(d *appsv1.Deployment) metav1.Object { return d })
 	s.configMaps = owned(configMaps.Items, uid, func(c *corev1.ConfigMap) metav1.Object { return c })
 	s.jobs = owned(jobs.Items, uid, func(j *batchv1.Job) metav1.Object { return j })
-	s.pods = slices.DeleteFunc(pods.Items, func(p corev1.Pod) bool {
-		return p.Status.Phase == corev1.PodSucceeded && resources.IsProjector(p.Labels)
-	})
+	s.pods = slices.DeleteFunc(pods.Items, func(p corev1.Pod) bool { return !s.made(&p) })
 	return ctrl.Result{}, nil
+}
+
+// made tells a pod that a Deployment or Job of ours has made from one that only
+// bears the labels: such a pod is neither believed nor waited for. A projector's
+// that has ended is over. ReplicaSets are told by their names; the garbage
+// collector removes a pod whose ReplicaSet is not there.
+func (s *scope) made(pod *corev1.Pod) bool {
+	owner := metav1.GetControllerOfNoCopy(pod)
+	if owner == nil {
+		return false
+	}
+	if !resources.IsProjector(pod.Labels) {
+		return slices.ContainsFunc(s.jobs, func(job batchv1.Job) bool { return job.UID == owner.UID })
+	}
+	deployment := resources.DeploymentName(s.projection.Name, pod.Labels[v1alpha1.RevisionLabel])
+	ended := pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
+	return owner.Kind == "ReplicaSet" && strings.HasPrefix(owner.Name, deployment+"-") && !ended
 }
 
 // owned keeps what uid controls, in the order of names.

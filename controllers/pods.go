@@ -17,7 +17,7 @@ const crashes = 3
 func newestPod(pods []*corev1.Pod) *corev1.Pod {
 	var newest *corev1.Pod
 	for _, pod := range pods {
-		if pod.DeletionTimestamp != nil || pod.Status.Phase == corev1.PodFailed {
+		if pod.DeletionTimestamp != nil {
 			continue
 		}
 		if newest == nil || newest.CreationTimestamp.Before(&pod.CreationTimestamp) {

@@ -33,7 +33,7 @@ func (r *Reconciler) summarize(ctx context.Context, s *scope, result ctrl.Result
 		r.memory.forget(s.projection.UID)
 		return result, err
 	}
-	if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) {
+	if passesByItself(err) {
 		ctrl.LoggerFrom(ctx).V(1).Info("Trying again with newer objects", "error", err.Error())
 		result, err = ctrl.Result{RequeueAfter: time.Second}, nil
 		s.retry()
@@ -49,6 +49,13 @@ func (r *Reconciler) summarize(ctx context.Context, s *scope, result ctrl.Result
 		return ctrl.Result{}, err
 	}
 	return s.comeBack(result)
+}
+
+// passesByItself tells errors of a world that has moved on: newer objects, or a
+// namespace that goes and will take the Projection with it.
+func passesByItself(err error) bool {
+	return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) ||
+		apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause)
 }
 
 // retry leaves the conditions as they are when a request fails for now, unless

@@ -36,11 +36,15 @@ func Applied(object runtime.Object) (*unstructured.Unstructured, error) {
 	return out, nil
 }
 
-// prune removes nulls and empty maps: whoever sets them says nothing.
+// prune removes nulls and empty maps: whoever sets them says nothing. Affinity is
+// left alone: there an empty selector takes everything, and none takes nothing.
 func prune(value any) any {
 	switch v := value.(type) {
 	case map[string]any:
 		for key, element := range v {
+			if key == "affinity" {
+				continue
+			}
 			element = prune(element)
 			if m, isMap := element.(map[string]any); element == nil || isMap && len(m) == 0 {
 				delete(v, key)

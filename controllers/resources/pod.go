@@ -48,6 +48,7 @@ func podTemplate(p *v1alpha1.Projection, in Input, component Component, args ...
 			Affinity:                      options.Affinity,
 			PriorityClassName:             options.PriorityClassName,
 			ServiceAccountName:            options.ServiceAccountName,
+			DeprecatedServiceAccount:      options.ServiceAccountName, // else it brings back a name that was taken away
 			ImagePullSecrets:              pullSecrets(options.ImagePullSecrets),
 			AutomountServiceAccountToken:  ptr.To(false),
 			EnableServiceLinks:            ptr.To(false),
@@ -114,7 +115,18 @@ func Resources(options v1alpha1.ProjectorSpec) corev1.ResourceRequirements {
 	}
 	defaultRequest(out, corev1.ResourceCPU, resource.MustParse("100m"))
 	defaultRequest(out, corev1.ResourceMemory, resource.MustParse("128Mi"))
+	roundUp(out.Limits)
+	roundUp(out.Requests)
 	return out
+}
+
+// roundUp leaves no fraction of a thousandth, as the API server does: else what
+// is wanted would never be there.
+func roundUp(list corev1.ResourceList) {
+	for name, quantity := range list {
+		quantity.RoundUp(resource.Milli)
+		list[name] = quantity
+	}
 }
 
 func defaultRequest(out corev1.ResourceRequirements, name corev1.ResourceName, value resource.Quantity) {
