@@ -41,7 +41,7 @@ func newWorldAlone(t *testing.T, options ...redis.Option) *world {
 		t:         t,
 		namespace: "e2e-" + strconv.FormatInt(time.Now().UnixNano()%1e12, 36),
 		server:    server,
-		client:    goredis.NewClient(&goredis.Options{Addr: server.Addr(), Password: server.Password()}),
+		client:    goredis.NewClient(&goredis.Options{Addr: server.Addr(), Password: server.Password(), TLSConfig: server.TLSConfig()}),
 	}
 	t.Cleanup(w.remove)
 	w.apply(fmt.Sprintf(namespaceManifest, w.namespace, w.namespace, server.Port(), w.namespace, server.Port(), server.Host()))
