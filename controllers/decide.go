@@ -97,7 +97,7 @@ func (s *scope) findContract(revision string) {
 func (s *scope) contractOf(revision string) []byte {
 	deployment := s.deployment(resources.DeploymentName(s.projection.Name, revision))
 	if deployment != nil {
-		if configMap := s.configMap(mountedContract(deployment)); configMap != nil {
+		if configMap := s.configMap(mountedContract(deployment)); configMap != nil && s.genuine(configMap) {
 			return []byte(configMap.Data[contract.FileName])
 		}
 		if text := deployment.Annotations[resources.ContractAnnotation]; text != "" {
@@ -117,12 +117,19 @@ func (s *scope) newestContract(revision string) *corev1.ConfigMap {
 	var newest *corev1.ConfigMap
 	for i := range s.configMaps {
 		configMap := &s.configMaps[i]
-		if configMap.Labels[v1alpha1.RevisionLabel] == revision &&
+		if configMap.Labels[v1alpha1.RevisionLabel] == revision && s.genuine(configMap) &&
 			(newest == nil || newest.CreationTimestamp.Before(&configMap.CreationTimestamp)) {
 			newest = configMap
 		}
 	}
 	return newest
+}
+
+// genuine tells a contract from one that somebody has put in its place: its name
+// holds the hash of its content.
+func (s *scope) genuine(configMap *corev1.ConfigMap) bool {
+	return configMap.Name == resources.ConfigMapName(s.projection.Name,
+		configMap.Labels[v1alpha1.RevisionLabel], []byte(configMap.Data[contract.FileName]))
 }
 
 // mountedContract is the name of the ConfigMap that a Deployment's pods mount.

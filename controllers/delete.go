@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -129,9 +130,24 @@ func (s *scope) findDropContract() {
 // tried: a Projection with a mistyped host must not need a second command to go.
 const unclaimedPatience = time.Minute
 
-func (r *Reconciler) hopeless(s *scope) bool {
-	return s.projection.Status.ActiveRevision == "" &&
-		r.Clock.Since(s.projection.DeletionTimestamp.Time) > unclaimedPatience
+// hopeless waits for one try at least: the operator may have been away, or the
+// projector's pod may have taken its time to end.
+func (r *Reconciler) hopeless(s *scope, job *batchv1.Job) bool {
+	since, tried := s.projection.DeletionTimestamp.Time, s.isStalledNow()
+	if job != nil {
+		tried = true
+		if attemptOf(job) <= 1 {
+			since = job.CreationTimestamp.Time
+		}
+	}
+	return s.projection.Status.ActiveRevision == "" && tried && r.Clock.Since(since) > unclaimedPatience
+}
+
+// isStalledNow tells whether the last pass was about this generation, and found
+// that a person must act.
+func (s *scope) isStalledNow() bool {
+	stalled := s.condition(v1alpha1.ConditionStalled)
+	return stalled != nil && stalled.ObservedGeneration == s.projection.Generation
 }
 
 func (s *scope) dropInput(image string, attempt int) resources.Input {

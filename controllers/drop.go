@@ -23,19 +23,17 @@ func (r *Reconciler) drop(ctx context.Context, s *scope) (ctrl.Result, error) {
 	if !s.mayHaveClaimed() {
 		return r.letGo(ctx, s, "nothing was made that would have to be removed")
 	}
-	if r.hopeless(s) {
-		return r.abandon(ctx, s, "no projector was ever seen to take over the read model, and removal did not succeed within a minute")
-	}
 	job := s.newestJob()
-	if job == nil {
-		return r.startDrop(ctx, s, 1)
-	}
 	switch finished, succeeded := jobFinished(job); {
+	case succeeded:
+		return r.letGo(ctx, s, "what Refold made is removed; deletionPolicy: "+string(s.projection.Spec.DeletionPolicy))
+	case r.hopeless(s, job):
+		return r.abandon(ctx, s, "no projector was ever seen to take over the read model, and removal did not succeed within a minute")
+	case job == nil:
+		return r.startDrop(ctx, s, 1)
 	case !finished:
 		s.sayDropping()
 		return s.end(pollSoon)
-	case succeeded:
-		return r.letGo(ctx, s, "what Refold made is removed; deletionPolicy: "+string(s.projection.Spec.DeletionPolicy))
 	default:
 		return r.retryDrop(ctx, s, job)
 	}
@@ -52,6 +50,9 @@ func (r *Reconciler) startDrop(ctx context.Context, s *scope, attempt int) (ctrl
 		return r.abandon(ctx, s, "the namespace is being deleted")
 	}
 	if result, err := s.settle(err); err != nil || s.ended {
+		if s.ended {
+			s.verdict.Message = sentence(s.verdict.Message) + " " + s.abandonHint()
+		}
 		return result, err
 	}
 	s.progress(v1alpha1.ReasonDeleting, "what Refold made is being removed")
@@ -77,6 +78,9 @@ func attemptOf(job *batchv1.Job) int {
 }
 
 func jobFinished(job *batchv1.Job) (finished, succeeded bool) {
+	if job == nil {
+		return false, false
+	}
 	for _, condition := range job.Status.Conditions {
 		if condition.Status != corev1.ConditionTrue {
 			continue

@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"strings"
 	"testing"
 
 	. "github.com/onsi/gomega"
@@ -67,4 +68,40 @@ func TestAPodThatHasEndedHoldsUpNoDeletion(t *testing.T) {
 	w.cluster.stuckPods = true
 	w.delete(p)
 	w.until(p, func() bool { return !w.exists(p) })
+}
+
+// replace puts another contract in the place of one, as kubectl replace --force does.
+func (w *world) replace(configMap corev1.ConfigMap, change func(string) string) {
+	w.t.Helper()
+	next := configMap.DeepCopy()
+	next.ObjectMeta = metav1.ObjectMeta{Namespace: configMap.Namespace, Name: configMap.Name,
+		Labels: configMap.Labels, Annotations: configMap.Annotations, OwnerReferences: configMap.OwnerReferences}
+	next.Data[contract.FileName] = change(next.Data[contract.FileName])
+	w.Expect(w.client.Delete(w.ctx, &configMap)).To(Succeed())
+	w.Expect(w.client.Create(w.ctx, next)).To(Succeed())
+}
+
+func TestAContractThatSomebodyHasReplacedIsNotTrusted(t *testing.T) {
+	changes := map[string]func(string) string{
+		"by another fold":     func(s string) string { return strings.Replace(s, `"orders": "1"`, `"orders": "5"`, 1) },
+		"by another spelling": func(s string) string { return s + "\n" },
+	}
+	for name, change := range changes {
+		for _, edit := range []func(*v1alpha1.Projection){newFold, oldFold} {
+			t.Run(name, func(t *testing.T) {
+				w := newWorld(t)
+				p := w.ready()
+				w.edit(p, edit)
+				w.settle(p)
+				before, starts := w.contracts()[0], w.projectors().starts
+				w.replace(*before.DeepCopy(), change)
+				w.Expect(w.contracts()[0].Data).NotTo(Equal(before.Data))
+				w.restart()
+				w.settle(p)
+				w.Expect(w.contracts()).To(HaveLen(1))
+				w.Expect(w.contracts()[0].Data).To(Equal(before.Data))
+				w.Expect(w.projectors().starts).To(Equal(starts), "and no pod is restarted")
+			})
+		}
+	}
 }
