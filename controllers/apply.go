@@ -8,6 +8,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/klog/v2"
@@ -20,8 +21,8 @@ import (
 	"github.com/refold-dev/refold/projector/contract"
 )
 
-// refusal is an object that could not be applied, and why a person must act. It
-// ends in a Stalled condition.
+// refusal is an object that could not be applied, and why. A person must act, but
+// where the reason is Retrying.
 type refusal struct{ reason, message string }
 
 func (r *refusal) Error() string { return r.reason + ": " + r.message }
@@ -38,7 +39,7 @@ func (r *Reconciler) apply(ctx context.Context, s *scope, desired, live client.O
 		live = found
 	}
 	if live != nil && !controlledBy(live, s.projection.UID) {
-		return notOwned(desired)
+		return notOwned(desired, live)
 	}
 	want, err := resources.Applied(desired)
 	if err != nil {
@@ -86,8 +87,15 @@ func (r *Reconciler) findLive(ctx context.Context, desired client.Object) (clien
 	return live, nil
 }
 
-func notOwned(object client.Object) error {
+// notOwned tells what a person must move from what goes by itself: the garbage
+// collector is about to remove what a Projection of the same name has left.
+func notOwned(object, live client.Object) error {
 	kind := object.GetObjectKind().GroupVersionKind().Kind
+	mine, owner := metav1.GetControllerOfNoCopy(object), metav1.GetControllerOfNoCopy(live)
+	if owner != nil && owner.APIVersion == mine.APIVersion && owner.Kind == mine.Kind && owner.Name == mine.Name {
+		return &refusal{v1alpha1.ReasonRetrying, fmt.Sprintf(
+			"%s %s of a deleted Projection of this name is being removed", kind, object.GetName())}
+	}
 	return &refusal{contract.ReasonNotOwned, fmt.Sprintf(
 		"%s %s exists and does not belong to this Projection; it is left untouched. Delete or rename it, or give the Projection another name.",
 		kind, object.GetName())}

@@ -105,3 +105,23 @@ func TestAContractThatSomebodyHasReplacedIsNotTrusted(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatADeletedNamesakeHasLeftIsWaitedFor(t *testing.T) {
+	w := newWorld(t)
+	p := w.ready()
+	w.edit(p, func(p *v1alpha1.Projection) { p.Finalizers = nil })
+	w.delete(p)
+	p = w.create()
+	_, err := w.reconcile(p)
+	w.Expect(err).NotTo(HaveOccurred())
+	w.Expect(w.expectReconciling(p, v1alpha1.ReasonRetrying)).To(ContainSubstring("of a deleted Projection of this name"))
+	// What the garbage collector does.
+	for _, d := range w.deployments() {
+		w.cluster.delete(&d)
+	}
+	for _, configMap := range w.contracts() {
+		w.cluster.delete(&configMap)
+	}
+	w.settle(p)
+	w.expectReady(p)
+}

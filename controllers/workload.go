@@ -74,10 +74,15 @@ func (s *scope) settle(err error) (ctrl.Result, error) {
 		return ctrl.Result{}, err
 	}
 	s.verdict = nil // a refusal outweighs what was said before
-	s.stall(refused.reason, refused.message)
-	if refused.reason == contract.ReasonNotOwned {
+	switch refused.reason {
+	case v1alpha1.ReasonRetrying:
+		s.progress(refused.reason, refused.message)
+		return s.end(pollSoon)
+	case contract.ReasonNotOwned:
+		s.stall(refused.reason, refused.message)
 		return s.end(pollForeign)
 	}
+	s.stall(refused.reason, refused.message)
 	return s.end(pollRefused)
 }
 
