@@ -63,7 +63,7 @@ func TestOddQuantitiesAreWrittenOnce(t *testing.T) {
 		p.Spec.Projector.Resources.Requests = corev1.ResourceList{
 			corev1.ResourceCPU: resource.MustParse("100u"), corev1.ResourceMemory: resource.MustParse("0.1Gi")}
 		p.Spec.Projector.Resources.Limits = corev1.ResourceList{
-			corev1.ResourceCPU: resource.MustParse("1e0"), corev1.ResourceMemory: resource.MustParse("1024Mi")}
+			corev1.ResourceCPU: resource.MustParse("1.0"), corev1.ResourceMemory: resource.MustParse("1024Mi")}
 	})
 	w.expectNoWrites(p)
 }

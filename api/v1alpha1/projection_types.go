@@ -167,16 +167,20 @@ type ProjectorSpec struct {
 	PodAnnotations map[string]AnnotationValue `json:"podAnnotations,omitempty"`
 }
 
-// ResourceRequirements are CPU and memory of one container.
+// ResourceRequirements are CPU and memory of one container. What the schema of a
+// quantity takes and Go does not read, as 1e1.5, would keep the operator from
+// reading any Projection at all; 1e2147483647 would take its memory.
 type ResourceRequirements struct {
 	// The most the container may use.
 	// +optional
-	// +kubebuilder:validation:MaxProperties=16
+	// +kubebuilder:validation:MaxProperties=8
+	// +kubebuilder:validation:XValidation:rule="self.all(name, type(self[name]) == int ? self[name] >= 0 : self[name].size() <= 32 && !self[name].matches('[-eE][^i]'))",message="must be quantities that are not negative and have no exponent, as 100m, 0.5 or 512Mi"
 	Limits corev1.ResourceList `json:"limits,omitempty"`
 
 	// What is set aside for the container.
 	// +optional
-	// +kubebuilder:validation:MaxProperties=16
+	// +kubebuilder:validation:MaxProperties=8
+	// +kubebuilder:validation:XValidation:rule="self.all(name, type(self[name]) == int ? self[name] >= 0 : self[name].size() <= 32 && !self[name].matches('[-eE][^i]'))",message="must be quantities that are not negative and have no exponent, as 100m, 0.5 or 512Mi"
 	Requests corev1.ResourceList `json:"requests,omitempty"`
 }
 
