@@ -146,7 +146,7 @@ func problemVerdict(p contract.Problem) verdict {
 		message = fmt.Sprintf("event %s: %s", p.EventID, message)
 	}
 	if p.Remedy != "" {
-		message = sentence(message) + " " + sentence(p.Remedy)
+		message = sentence(message) + " What to do: " + sentence(p.Remedy)
 	}
 	kind := v1alpha1.ConditionReconciling
 	if p.Permanent {

@@ -1,6 +1,7 @@
 package redisconn
 
 import (
+	"bytes"
 	"errors"
 	"net"
 )
@@ -8,6 +9,10 @@ import (
 // What is known of a connection that ends before the server has said anything.
 var (
 	errSpeaksTLS = errors.New("the server speaks TLS")
+	// errProtected is what a Redis without a password says to everyone who is
+	// not on its own host, before it hangs up: a refusal of the connection, which
+	// the client would take for the answer to whatever it asked first.
+	errProtected = errors.New("the server is in protected mode")
 	// errMute is a plain connection; a server that wants TLS may hang up so.
 	errMute = errors.New("the server hung up before it said anything")
 	// errCertificate is a TLS connection on which the server asked for our
@@ -36,8 +41,11 @@ func (c *conn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	if n > 0 && !c.heard {
 		c.heard = true
-		if c.plain && b[0] == tlsAlert {
+		switch {
+		case c.plain && b[0] == tlsAlert:
 			return 0, c.name("read", errSpeaksTLS)
+		case bytes.HasPrefix(b[:n], []byte("-DENIED ")):
+			return 0, c.name("read", errProtected)
 		}
 	}
 	return n, c.name("read", err)

@@ -34,6 +34,15 @@ func network(side Side, err error) *fault.Error {
 			place += " at " + string(named)
 		}
 	}
+	if errors.Is(err, errProtected) {
+		return &fault.Error{
+			Reason:  contract.ReasonPermissionDenied,
+			Message: place + ": it is in protected mode: having no password, it serves only its own host",
+			Remedy: fmt.Sprintf("give it a password (requirepass, or an ACL user) and name that in %s.credentialsSecretRef; or, in a closed network, CONFIG SET protected-mode no. The next try picks it up",
+				side.field()),
+			Permanent: true, Err: err,
+		}
+	}
 	if why, remedy := tlsTrouble(side, err); why != "" {
 		return &fault.Error{Reason: contract.ReasonTLSFailed, Message: place + ": " + why, Remedy: remedy, Permanent: true, Err: err}
 	}
@@ -125,7 +134,7 @@ func away(side Side, err error) (why, remedy string) {
 	case errors.Is(err, redis.ErrPoolTimeout), errors.Is(err, redis.ErrPoolExhausted):
 		return "no connection became free in time", "look at the server's load" + wait
 	case errors.Is(err, errMute):
-		return "it hung up before it said anything", fmt.Sprintf("if that port speaks TLS, write rediss:// in %s.url; else look at the server's log%s", field, wait)
+		return "it hung up before it said anything", fmt.Sprintf("if that port speaks TLS, write rediss:// in %s.url; if the server has no password, it may be in protected mode; else look at its log%s", field, wait)
 	case hungUp(err):
 		return "the connection was lost", "nothing, unless it stays: then look at the server's log" + wait
 	case within:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -294,6 +295,38 @@ func TestASilentServerTimesOut(t *testing.T) {
 	defer cancel()
 	err := client.Ping(ctx).Err()
 	check(t, err, want{reason: contract.ReasonSourceUnreachable, message: "at " + s.Addr() + ": it did not answer in time"})
+}
+
+// A real server says this only to another host, and there is none.
+func TestAServerInProtectedModeIsNamed(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	go func() {
+		for {
+			cn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = io.WriteString(cn, "-DENIED Redis is running in protected mode because protected mode is enabled …\r\n")
+			_, _ = cn.Read(make([]byte, 1024)) // or the reset would overtake the words
+			_ = cn.Close()
+		}
+	}()
+	client, err := redisconn.New(redisconn.Source, contract.Redis{URL: "redis://" + listener.Addr().String()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = client.Close() }()
+	_, dialErr := redisconn.Dial(t.Context(), client)
+	for way, err := range map[string]error{"the client": client.Ping(t.Context()).Err(), "a connection of our own": dialErr} {
+		f := redisconn.Classify(redisconn.Source, err)
+		if f == nil || f.Reason != contract.ReasonPermissionDenied || !f.Permanent || !strings.Contains(f.Remedy, "protected-mode no") {
+			t.Errorf("%s: %v became %+v", way, err, f)
+		}
+	}
 }
 
 func TestDialEndsWithItsContext(t *testing.T) {
