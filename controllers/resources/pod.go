@@ -148,6 +148,9 @@ func larger(a, b resource.Quantity) resource.Quantity {
 
 // goMemLimit leaves a tenth of the limit to what Go's collector does not count.
 func goMemLimit(limit resource.Quantity) string {
+	if limit.IsZero() { // to Kubernetes: no limit; to Go: collect without pause
+		return "off"
+	}
 	return strconv.FormatInt(limit.Value()/10*9, 10)
 }
 

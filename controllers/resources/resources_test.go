@@ -246,3 +246,11 @@ func TestResourcesHaveDefaultsThatContradictNothing(t *testing.T) {
 		})
 	}
 }
+
+func TestTheCollectorIsBoundByTheMemoryLimit(t *testing.T) {
+	for limit, want := range map[string]string{"512Mi": "483183819", "1G": "900000000", "0": "off"} {
+		if got := goMemLimit(resource.MustParse(limit)); got != want {
+			t.Errorf("limit %s: GOMEMLIMIT=%s, want %s", limit, got, want)
+		}
+	}
+}

@@ -31,6 +31,7 @@ type demo struct {
 	redis   *redis.Client
 	writer  *commandSide
 	started time.Time
+	stop    func() // ends what runs beside the demo
 }
 
 func main() {
@@ -40,12 +41,14 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 
-	d := &demo{cluster: install.Cluster{Context: *kubeContext, Out: os.Stdout}, started: time.Now()}
+	d := &demo{cluster: install.Cluster{Context: *kubeContext, Out: os.Stdout}, started: time.Now(), stop: func() {}}
 	run := d.run
 	if *down {
 		run = d.down
 	}
-	if err := run(ctx); err != nil {
+	err := run(ctx)
+	d.stop()
+	if err != nil {
 		fmt.Fprintf(os.Stderr, "\ndemo: %v\n", err)
 		if ctx.Err() != nil {
 			fmt.Fprintln(os.Stderr, "demo: interrupted; `make demo-down` takes away what there is")

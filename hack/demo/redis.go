@@ -62,7 +62,7 @@ func outsideManifests(addr string) (string, error) {
 
 var forwarded = regexp.MustCompile(`Forwarding from (127\.0\.0\.1:\d+)`)
 
-// forwardRedis opens a port-forward that lives as long as ctx.
+// forwardRedis opens a port-forward that lives until d.stop.
 func (d *demo) forwardRedis(ctx context.Context) (string, error) {
 	if _, err := d.kubectl(ctx, "rollout", "status", "deployment/redis", "--timeout=120s"); err != nil {
 		return "", err
@@ -74,6 +74,10 @@ func (d *demo) forwardRedis(ctx context.Context) (string, error) {
 	}
 	if err := cmd.Start(); err != nil {
 		return "", err
+	}
+	d.stop = func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
 	}
 	lines := bufio.NewScanner(stdout)
 	for lines.Scan() {
