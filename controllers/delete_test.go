@@ -106,7 +106,7 @@ func TestDeletionThatFailsSaysWhyTriesOnAndEnds(t *testing.T) {
 	w.delete(p)
 	w.until(p, func() bool { return len(w.jobs()) > 0 && w.jobs()[0].Name == "user-profile-drop-3" })
 	message := w.expectStalled(p, v1alpha1.ReasonDropFailed)
-	w.Expect(message).To(ContainSubstring("redis.shop.svc:6379 refuses connections. See whether the server runs."))
+	w.Expect(message).To(ContainSubstring("redis.shop.svc:6379 refuses connections. What to do: See whether the server runs."))
 	w.Expect(message).To(ContainSubstring("kubectl -n " + w.namespace + " annotate projection user-profile refold.dev/abandon=true"))
 	w.Expect(w.events()).To(ContainSubstring("Warning DropFailed"))
 

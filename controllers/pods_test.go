@@ -99,11 +99,11 @@ func TestProblemsOfAProjectorReachTheConditions(t *testing.T) {
 		want    string
 	}{
 		"permanent": {contract.Problem{Reason: contract.ReasonAuthenticationFailed, Message: "redis refuses the password", Remedy: "Correct the Secret redis", Permanent: true},
-			contract.StateHalted, v1alpha1.ConditionStalled, "redis refuses the password. Correct the Secret redis."},
+			contract.StateHalted, v1alpha1.ConditionStalled, "redis refuses the password. What to do: Correct the Secret redis."},
 		"an event": {contract.Problem{Reason: contract.ReasonEventFailed, Message: "no such field: email", EventID: "5-1", Permanent: true},
 			contract.StateHalted, v1alpha1.ConditionStalled, "event 5-1: no such field: email"},
 		"transient": {contract.Problem{Reason: contract.ReasonRedisLoading, Message: "Redis loads its data", Remedy: "Nothing is needed"},
-			contract.StateBackingOff, v1alpha1.ConditionReconciling, "Redis loads its data. Nothing is needed."},
+			contract.StateBackingOff, v1alpha1.ConditionReconciling, "Redis loads its data. What to do: Nothing is needed."},
 		"waiting": {contract.Problem{Reason: contract.ReasonSourceMissing, Message: "the stream user_events is not there yet"},
 			contract.StateWaiting, v1alpha1.ConditionReconciling, "the stream user_events is not there yet"},
 	}
