@@ -29,7 +29,8 @@ matrix: test-needs ## Run the data plane's tests on Redis 7.4 and Valkey 9 too (
 	REFOLD_REDIS_SERVER=$$server $(GUARD) go test -count=1 -timeout 20m ./projector/... || exit 1; done
 
 e2e: test-needs ## Run the end-to-end tests on the testbed's cluster (taken down again if it was not up before)
-	@$(TESTBED) status >/dev/null 2>&1 || trap '$(TESTBED) down' EXIT; \
+	@$(TESTBED) status >/dev/null 2>&1 || { trap '$(TESTBED) down' EXIT; echo "== the testbed itself: up, crashes, down"; \
+	REFOLD_TESTBED_TEST=lifecycle go test -count=1 ./hack/testbed || exit 1; }; \
 	$(TESTBED) up && $(GUARD) go test -tags e2e -count=1 -v -parallel 4 -timeout 40m $(if $(RUN),-run '$(RUN)') ./hack/e2e
 
 bench: testbed ## Measure replay speed as a ratio to a raw drain of the log
