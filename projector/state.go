@@ -2,6 +2,7 @@ package projector
 
 import (
 	"fmt"
+	"unsafe"
 
 	"github.com/refold-dev/refold/projector/contract"
 )
@@ -47,15 +48,49 @@ func (s *Schema) Slot(name string) (slot int, declared bool) {
 // State is one entity so far: a value for each field that is set, or nothing
 // at all. An entity exists once Reduce has set a field or called Create, and
 // until Delete; unsetting the last field does not delete it.
+//
+// A State owns its bytes: SetAt copies. What At and Get return are views, valid
+// until the next event is folded into the entity. Within one event nothing is
+// overwritten, so that fields may be swapped, and Undo can take it all back.
+//
+// A State also knows what of it a store does not hold yet; that part is for the
+// engine and for stores, a reducer has no use for it.
 type State struct {
 	schema *Schema
-	values []Value // by slot; an unset Value is absent
+	slots  []slot
+	text   []byte // of the slots that have text, with holes
+	live   int    // bytes of text that slots refer to
 	exists bool
+
+	inStore bool // the store knows the entity
+	changed bool // something differs from what the store holds
+	doubted bool // what the store holds is not known
 }
+
+// slot is one field's value. Its bytes stand in State.text.
+type slot struct {
+	num     int64 // Integer, Boolean, Number as in Value; else where the text begins
+	size    uint32
+	kind    Kind
+	stored  bool // the store holds a value of the field
+	changed bool // and another one than this
+}
+
+func (t *slot) hasText() bool { return t.kind == String || t.kind == Timestamp || t.kind == JSON }
 
 // NewState is an entity that does not exist.
 func NewState(schema *Schema) *State {
-	return &State{schema: schema, values: make([]Value, len(schema.fields))}
+	return &NewStates(schema, 1)[0]
+}
+
+// NewStates makes n entities that do not exist, in one piece of memory.
+func NewStates(schema *Schema, n int) []State {
+	width := len(schema.fields)
+	states, slots := make([]State, n), make([]slot, n*width)
+	for i := range states {
+		states[i].schema, states[i].slots = schema, slots[i*width:(i+1)*width:(i+1)*width]
+	}
+	return states
 }
 
 // Schema is the schema the state was made for.
@@ -65,34 +100,78 @@ func (s *State) Schema() *Schema { return s.schema }
 func (s *State) Exists() bool { return s.exists }
 
 // Create makes the entity exist, with no field set.
-func (s *State) Create() { s.exists = true }
+func (s *State) Create() {
+	if !s.exists {
+		s.exists, s.changed = true, true
+	}
+}
 
 // Delete makes the entity and all its fields go.
 func (s *State) Delete() {
-	clear(s.values)
-	s.exists = false
+	if !s.exists {
+		return
+	}
+	for i := range s.slots {
+		s.unset(&s.slots[i])
+	}
+	s.exists, s.changed = false, true
 }
 
 // At is the value in a slot; its IsSet says whether there is one.
-func (s *State) At(slot int) Value { return s.values[slot] }
-
-// SetAt sets the value in a slot. v must be of the field's kind: anything
-// else is a programmer's error and panics.
-func (s *State) SetAt(slot int, v Value) {
-	if v.kind != s.schema.fields[slot].Kind {
-		panic(fmt.Sprintf("field %s is %s, not %s", s.schema.fields[slot].Name, s.schema.fields[slot].Kind, v.kind))
+func (s *State) At(slot int) Value {
+	t := &s.slots[slot]
+	if t.hasText() {
+		return Value{kind: t.kind, str: s.textOf(t)}
 	}
-	s.values[slot] = v
-	s.exists = true
+	return Value{kind: t.kind, num: t.num}
+}
+
+func (s *State) textOf(t *slot) string {
+	if t.size == 0 {
+		return ""
+	}
+	return unsafe.String(&s.text[t.num], int(t.size))
+}
+
+// SetAt sets the value in a slot and copies its bytes. v must be of the field's
+// kind: anything else is a programmer's error and panics.
+func (s *State) SetAt(slot int, v Value) {
+	if want := s.schema.fields[slot].Kind; v.kind != want {
+		panic(fmt.Sprintf("field %s is %s, not %s", s.schema.fields[slot].Name, want, v.kind))
+	}
+	s.Create()
+	t := &s.slots[slot]
+	switch {
+	case !t.hasText() && v.kind != String && v.kind != Timestamp && v.kind != JSON:
+		if t.kind == v.kind && t.num == v.num {
+			return
+		}
+		t.num = v.num
+	case t.kind == v.kind && s.textOf(t) == v.str:
+		return
+	default:
+		s.live += len(v.str) - int(t.size)
+		t.num, t.size = int64(len(s.text)), uint32(len(v.str))
+		s.text = append(s.text, v.str...)
+	}
+	t.kind, t.changed, s.changed = v.kind, true, true
 }
 
 // UnsetAt takes the value out of a slot.
-func (s *State) UnsetAt(slot int) { s.values[slot] = Value{} }
+func (s *State) UnsetAt(slot int) { s.unset(&s.slots[slot]) }
+
+func (s *State) unset(t *slot) {
+	if t.kind == Unset {
+		return
+	}
+	s.live -= int(t.size)
+	t.num, t.size, t.kind, t.changed, s.changed = 0, 0, Unset, true, true
+}
 
 // Get is At by name; an undeclared name is not set.
 func (s *State) Get(name string) Value {
 	if slot, ok := s.schema.slots[name]; ok {
-		return s.values[slot]
+		return s.At(slot)
 	}
 	return Value{}
 }
@@ -110,8 +189,16 @@ func (s *State) Set(name string, v Value) error {
 	return nil
 }
 
-// CopyFrom makes s equal to other, which must have the same schema.
+// CopyFrom gives s the values of other, which must have the same schema.
 func (s *State) CopyFrom(other *State) {
-	copy(s.values, other.values)
-	s.exists = other.exists
+	for slot := range s.slots {
+		if v := other.At(slot); v.IsSet() {
+			s.SetAt(slot, v)
+		} else {
+			s.UnsetAt(slot)
+		}
+	}
+	if s.exists != other.exists {
+		s.exists, s.changed = other.exists, true
+	}
 }

@@ -42,8 +42,8 @@ func ParseKind(name string) (Kind, error) {
 	return Unset, fmt.Errorf("unknown type %q: want one of %q", name, kindNames[1:])
 }
 
-// Value is one field's value. Its zero value is absent. Values own their bytes
-// and are compared with ==.
+// Value is one field's value. Its zero value is absent. Values are compared with
+// ==. A State copies the bytes of what it is given, and gives views of its own.
 type Value struct {
 	kind Kind
 	num  int64  // Integer, Boolean (0, 1), Number (its IEEE 754 bits)

@@ -12,12 +12,37 @@ import (
 	"github.com/refold-dev/refold/projector"
 )
 
-// Checkpoint is what the ledger knows of one partition.
-type Checkpoint struct {
+// Lanes is how many lanes a partition has. A lane is a share of the entities, by
+// their keys, with a position of its own: see Checkpoint.
+const Lanes = 64
+
+// LaneOf is the lane of an entity: FNV-1a, 64 bits, of its key, modulo Lanes
+// (G. Fowler, L. C. Noll, K.-P. Vo, 1991). It is part of the ledger's format.
+func LaneOf(key string) int {
+	hash := uint64(14695981039346656037)
+	for i := range len(key) {
+		hash = (hash ^ uint64(key[i])) * 1099511628211
+	}
+	return int(hash % Lanes)
+}
+
+// Mark is how far a log is folded.
+type Mark struct {
 	Position projector.ID // the last ID whose effect is in the read model
 	Entries  int64        // the position's ordinal in the stream, -1 while unknown
-	Events   int64        // folded so far into this revision
-	Epoch    int64        // the claim that holds the partition
+	Events   int64        // folded up to there into this revision
+}
+
+// Checkpoint is what the ledger knows of one partition. Far behind the tail,
+// where an entity is best written once for the many events that changed it, the
+// lanes are committed one after another: each entity is then exactly as far as
+// its lane, and Mark is the lane that is the least far. At the tail all are at
+// Mark, and Lanes is nil.
+type Checkpoint struct {
+	Mark
+	Lanes *[Lanes]Mark
+	Epoch int64 // the claim that holds the partition
+	Empty bool  // as claimed: the store knows no entity of the revision
 }
 
 // Claim says who wants a partition of which revision.
@@ -32,19 +57,31 @@ type Claim struct {
 	Held int64
 }
 
-// Entity is one entity's key and what is to be written of it.
+// Entity is one entity that is to be written. Its state tells what of it the
+// store does not hold yet.
 type Entity struct {
 	Key   string
-	State *projector.State // as it shall be
-	// Stored is the state as it was last loaded or committed; nil, or one that
-	// does not exist, for an entity that is not in the store. A store writes
-	// the difference.
-	Stored *projector.State
+	State *projector.State
 }
+
+// Transaction is what one commit writes, encoded. It belongs to the Partition
+// that prepared it.
+type Transaction any
+
+// AlteredError is returned by a commit that went well, but found that entities
+// were not in the store as they had been left there. The caller doubts their
+// states and commits them again.
+type AlteredError struct {
+	Keys []string
+	Err  error // a *fault.Error that says it
+}
+
+func (e *AlteredError) Error() string { return e.Err.Error() }
+func (e *AlteredError) Unwrap() error { return e.Err }
 
 // Sentinels, matched with errors.Is. Every other error of a store is a
 // *fault.Error with a reason and a verdict; after one, the partition is
-// claimed again before anything else is done with it.
+// claimed again before anything else is done with it, but for AlteredError.
 var (
 	// ErrFenced: a later claim holds the partition; nothing was written.
 	// The caller stops: it must not claim again by itself.
@@ -76,16 +113,24 @@ type Store interface {
 	Close() error
 }
 
-// Partition is a claimed partition. It is used by one goroutine at a time.
+// Partition is a claimed partition. Load, Prepare and Position are used by one
+// goroutine at a time, Commit by one other.
 type Partition interface {
-	// Load fills states[i] with the entity keys[i], in few round trips. An
-	// entity that is not there is left as one that does not exist. A key that
-	// is taken by something not Refold's is ReasonNotOwned, naming it.
+	// Load fills states[i], of which nothing is known, with the entity keys[i],
+	// in few round trips, and marks it as stored. An entity that is not there is
+	// left as one that does not exist. No transaction with one of the keys may
+	// be under way. A key that is taken by something not Refold's is
+	// ReasonNotOwned, naming it.
 	Load(ctx context.Context, keys []string, states []*projector.State) error
 
-	// Commit writes the entities and the checkpoint together or not at all. The
-	// store keeps no reference to its arguments. next.Epoch must be the claim's.
-	Commit(ctx context.Context, changed []Entity, next Checkpoint) error
+	// Prepare encodes a commit of the entities and the checkpoint, and does no
+	// I/O. It keeps no reference to the states, nor changes them: the caller
+	// marks them as stored. next.Epoch must be the claim's.
+	Prepare(changed []Entity, next Checkpoint) Transaction
+
+	// Commit writes all of a transaction or nothing of it. Transactions are
+	// committed in the order in which they were prepared, each once.
+	Commit(ctx context.Context, t Transaction) error
 
 	// Position reads the checkpoint as it is now. Its Epoch tells whether the
 	// claim still holds.
