@@ -20,34 +20,45 @@ func (e *Engine) claim(ctx context.Context) error {
 	e.status.claiming()
 	c := e.Claim
 	c.Held = e.held
-	ctx, cancel := graceful(ctx, e.Pace.Grace)
+	claiming, cancel := graceful(ctx, e.Pace.Grace)
 	defer cancel()
 	defer e.status.outside()()
-	partition, at, err := e.Store.Claim(ctx, c)
+	partition, at, err := e.Store.Claim(claiming, c)
 	if err != nil {
 		return e.storeFailed(err)
 	}
 	e.partition, e.held = partition, at.Epoch
-	e.settleSent(at)
+	e.committer = startCommitter(ctx, partition, e.Pace.Grace)
+	e.settleUnknown(at)
 	e.at = at
+	e.fold.forget(at.Empty)
 	e.status.claimed(at)
 	e.Log.Info("Claimed the partition", "epoch", at.Epoch, "position", at.Position.String(), "events", at.Events)
 	failpoint.Hit(failpoint.Claimed)
 	return nil
 }
 
-// settleSent counts a commit whose reply was lost, now that the ledger tells.
-func (e *Engine) settleSent(at readmodel.Checkpoint) {
-	if e.sent != nil && e.sent.next.Position == at.Position && e.sent.next.Events == at.Events {
-		e.status.committed(*e.sent)
+// settleUnknown counts a commit whose reply was lost, now that the ledger tells.
+func (e *Engine) settleUnknown(at readmodel.Checkpoint) {
+	if e.unknown != nil && sameProgress(e.unknown.next, at) {
+		e.counted = e.unknown.counted
+		e.status.committed(at, e.counted)
 	}
-	e.sent = nil
+	e.unknown = nil
+}
+
+// sameProgress compares two checkpoints, whoever holds the partition.
+func sameProgress(a, b readmodel.Checkpoint) bool {
+	if a.Mark != b.Mark || (a.Lanes == nil) != (b.Lanes == nil) {
+		return false
+	}
+	return a.Lanes == nil || *a.Lanes == *b.Lanes
 }
 
 // storeFailed makes err one that leads to a new claim.
 func (e *Engine) storeFailed(err error) error {
-	e.partition = nil
-	e.fold.forget()
+	e.release()
+	e.fold.forget(false)
 	if errors.Is(err, readmodel.ErrFenced) {
 		return err
 	}
@@ -60,6 +71,14 @@ func (e *Engine) storeFailed(err error) error {
 		}
 	}
 	return fmt.Errorf("%w: %w", errStore, err)
+}
+
+// release lets go of the partition.
+func (e *Engine) release() {
+	if e.committer != nil {
+		e.committer.stop()
+	}
+	e.partition, e.committer, e.flying = nil, nil, nil
 }
 
 // verify asks the ledger, while nothing else does, whether it still says what

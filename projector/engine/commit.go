@@ -1,68 +1,174 @@
 package engine
 
 import (
-	"context"
 	"errors"
 	"time"
 
-	"github.com/refold-dev/refold/projector/contract"
 	"github.com/refold-dev/refold/projector/engine/failpoint"
 	"github.com/refold-dev/refold/projector/readmodel"
 )
 
-// pending is what has been folded since the last commit.
-type pending struct {
-	next    readmodel.Checkpoint // where the commit leads
-	read    int64                // events, skipped ones too
-	folded  int64
-	skipped contract.Skipped
-	since   time.Time // of the first event; the zero time when there is none
+// Bounds on what is folded and not sent, and on what the server does in one go.
+const (
+	mostDirty      = 2048 * readmodel.Lanes // entities: a lane is then some milliseconds of the server's time
+	mostDirtyBytes = 64 * mebibyte
+	dirtyShare     = 2    // of the cache
+	mostTogether   = 2048 // entities of a commit of all lanes
+	togetherShare  = 4    // of mostDirtyBytes
+)
+
+// everyLane stands for a commit of all of them.
+const everyLane = -1
+
+// sendDue sends what is due, and waits for what is under way only where nothing
+// more may be folded before.
+func (e *Engine) sendDue() error {
+	for {
+		lane, due := e.due()
+		switch {
+		case !due:
+			return nil
+		case e.maySend():
+			e.send(lane)
+		case !e.full():
+			return nil
+		default:
+			if err := e.awaitCommit(); err != nil {
+				return err
+			}
+		}
+	}
 }
 
-// any says whether there is anything to commit: an event that was skipped
-// moves the position too.
-func (p *pending) any() bool { return p.read > 0 }
+// due says which commit it is time for. At the tail everything is sent at once,
+// together if it is little. Behind, more events may come for an entity before it
+// is written: each lane waits until it is old, or all together are too much.
+func (e *Engine) due() (lane int, due bool) {
+	l := &e.fold.lanes
+	oldest := l.oldest()
+	switch {
+	case !e.unsent():
+		return 0, false
+	case l.dirty <= mostTogether && l.bytes <= e.mostDirtyBytes()/togetherShare:
+		return everyLane, !e.behind || e.overdue(e.unsentSince)
+	default:
+		return oldest, !e.behind || e.full() || e.overdue(l.each[oldest].since)
+	}
+}
 
-// commit writes what is folded, if anything is. A commit under way when ctx
-// ends is finished.
-func (e *Engine) commit(ctx context.Context) error {
-	if !e.fold.pending.any() || e.partition == nil {
-		return nil
+// unsent says whether something is folded that no commit is under way for: an
+// event that was skipped moves the position too.
+func (e *Engine) unsent() bool {
+	return e.fold.lanes.dirty > 0 || e.fold.at.Position != e.sentTo
+}
+
+// full says that nothing more may be folded before something is sent.
+func (e *Engine) full() bool {
+	return e.fold.lanes.dirty >= mostDirty || e.fold.lanes.bytes >= e.mostDirtyBytes()
+}
+
+func (e *Engine) mostDirtyBytes() int64 { return min(mostDirtyBytes, e.CacheBytes/dirtyShare) }
+
+func (e *Engine) overdue(since time.Time) bool { return time.Since(since) >= e.Pace.CommitAge }
+
+// maySend keeps few commits under way; of small ones at the tail one, so that
+// what comes meanwhile goes together.
+func (e *Engine) maySend() bool {
+	if e.behind || e.fold.lanes.dirty > mostTogether {
+		return len(e.flying) < mostFlying
 	}
-	failpoint.Hit(failpoint.BeforeCommit)
-	changed := e.fold.changed()
-	sent := e.fold.pending
-	began := time.Now()
-	if err := e.send(ctx, changed, sent.next); err != nil {
-		return e.commitFailed(err, sent)
+	return len(e.flying) == 0
+}
+
+// send starts a commit.
+func (e *Engine) send(lane int) {
+	f := e.fold
+	first, last := lane, lane
+	if lane == everyLane {
+		first, last = 0, readmodel.Lanes-1
 	}
-	failpoint.Hit(failpoint.CommitReplyLost)
-	e.Metrics.committed(time.Since(began), len(changed))
-	e.at = sent.next
-	e.fold.committed()
+	e.changed = e.changed[:0]
+	for i := first; i <= last; i++ {
+		e.changed = f.lanes.take(i, &f.at, e.changed)
+	}
+	next, counted := f.lanes.checkpoint(e.at.Epoch)
+	e.lastSent++
+	s := &sent{number: e.lastSent, next: next, counted: counted, entities: len(e.changed), began: time.Now()}
+	s.transaction = e.prepare(s)
+	e.sentTo = f.at.Position
+	e.flying = append(e.flying, s)
+	e.committer.in <- s
+}
+
+// prepare encodes what has changed, and takes it for stored.
+func (e *Engine) prepare(s *sent) readmodel.Transaction {
+	e.entities = e.entities[:0]
+	for _, t := range e.changed {
+		e.entities = append(e.entities, readmodel.Entity{Key: t.key, State: t.state})
+	}
+	transaction := e.partition.Prepare(e.entities, s.next)
+	for _, t := range e.changed {
+		t.state.MarkStored()
+		t.sent = s.number
+	}
+	return transaction
+}
+
+// awaitCommit waits for the first commit that is under way.
+func (e *Engine) awaitCommit() error {
+	defer e.status.outside()()
+	return e.committed(<-e.committer.out)
+}
+
+// committed takes over a commit's outcome.
+func (e *Engine) committed(s *sent) error {
+	e.flying = e.flying[1:]
+	var altered *readmodel.AlteredError
+	if s.err != nil && !errors.As(s.err, &altered) {
+		return e.commitFailed(s)
+	}
 	failpoint.Hit(failpoint.Committed)
+	e.Metrics.committed(time.Since(s.began), s.entities)
+	e.at, e.counted = s.next, s.counted
+	e.fold.cache.settled = s.number
+	e.fold.cache.shrink()
 	e.retry.reset()
-	e.status.committed(sent)
+	e.status.committed(s.next, s.counted)
 	e.status.progress()
 	e.verifiedAt = time.Now()
 	e.acks.to(e.at)
+	if altered != nil {
+		e.fold.doubt(altered.Keys)
+		return altered.Err
+	}
 	return nil
-}
-
-func (e *Engine) send(ctx context.Context, changed []readmodel.Entity, next readmodel.Checkpoint) error {
-	ctx, cancel := graceful(ctx, e.Pace.Grace)
-	defer cancel()
-	defer e.status.outside()()
-	return e.partition.Commit(ctx, changed, next)
 }
 
 // commitFailed leaves it to the next claim to tell what became of a commit: its
 // reply may be lost, or the fault one that came after it.
-func (e *Engine) commitFailed(err error, sent pending) error {
-	if errors.Is(err, readmodel.ErrFenced) {
+func (e *Engine) commitFailed(s *sent) error {
+	if errors.Is(s.err, readmodel.ErrFenced) {
 		e.status.rejected()
 	} else {
-		e.sent = &sent
+		e.unknown = s
 	}
-	return e.storeFailed(err)
+	return e.storeFailed(s.err)
+}
+
+// flush commits all that is folded and waits for it. Commits under way when the
+// engine is stopped are finished. An error that leaves the partition claimed
+// leaves nothing unsent.
+func (e *Engine) flush() (failed error) {
+	e.behind = false
+	for e.partition != nil {
+		err := e.sendDue()
+		if err == nil && len(e.flying) == 0 {
+			return failed
+		}
+		if err == nil {
+			err = e.awaitCommit()
+		}
+		failed = errors.Join(failed, err)
+	}
+	return failed
 }

@@ -5,11 +5,18 @@
 //
 // # Who does what
 //
-// Run is the loop. Beside it work one goroutine that reads the next batch
-// while the last one is folded or committed, and one that moves the consumer
-// group; neither outlives Run. What is folded and not yet committed lives in
-// the fold alone, so every fault has the same cure: commit what is whole or
-// forget it, and go on from the checkpoint that the store tells.
+// Run is the loop: it folds, and encodes what is to be committed. Beside it work
+// one goroutine that reads the next batch, one that commits, and one that moves
+// the consumer group; none outlives Run. What is folded and not yet committed
+// lives in the fold alone, so every fault has the same cure: commit what is
+// whole or forget it, and go on from the checkpoint that the store tells.
+//
+// # When it commits
+//
+// At the tail at once, and all together. Behind, an entity that a thousand
+// events change is best written once: what is folded waits, for as long as a
+// restart may well take, or until it is too much. It then goes lane by lane, so
+// that the server is never held up for long. See readmodel.Checkpoint.
 //
 // # Faults
 //
@@ -70,24 +77,23 @@ type Options struct {
 	Metrics *Metrics
 	Pace    Pace
 	// CacheBytes bounds the cached and the uncommitted states. The default is
-	// a quarter of the memory limit, or 256 MiB where there is none.
+	// two fifths of the memory limit, or 256 MiB where there is none.
 	CacheBytes int64
 }
 
 // Pace is how long and how much; zero fields have defaults.
 type Pace struct {
-	RetryFirst   time.Duration // first backoff of a transient fault: 50 ms
-	RetryMost    time.Duration // longest backoff: 5 s
-	Recheck      time.Duration // between looks at a permanent fault: 15 s
-	Wait         time.Duration // between looks at a stream that is not there: 1 s
-	Block        time.Duration // of one read at the tail: 1 s
-	Verify       time.Duration // between looks at the ledger and the group while idle: 10 s
-	Ack          time.Duration // between acknowledgements: 200 ms
-	Grace        time.Duration // for what is under way when stopped: 3 s
-	CommitAge    time.Duration // behind, the longest that an event waits for its commit: 200 ms
-	CommitEvents int           // behind, events a commit: 20,000
-	BatchEvents  int           // events a read: 5,000
-	BatchBytes   int           // bytes a read, aimed at: 4 MiB or a sixteenth of CacheBytes
+	RetryFirst  time.Duration // first backoff of a transient fault: 50 ms
+	RetryMost   time.Duration // longest backoff: 5 s
+	Recheck     time.Duration // between looks at a permanent fault: 15 s
+	Wait        time.Duration // between looks at a stream that is not there: 1 s
+	Block       time.Duration // of one read at the tail: 1 s
+	Verify      time.Duration // between looks at the ledger and the group while idle: 10 s
+	Ack         time.Duration // between acknowledgements: 200 ms
+	Grace       time.Duration // for what is under way when stopped: 3 s
+	CommitAge   time.Duration // behind, the longest that an event waits for its commit: 2 s
+	BatchEvents int           // events a read: 5,000
+	BatchBytes  int           // bytes a read, aimed at: 4 MiB or a sixteenth of CacheBytes
 }
 
 const (
@@ -105,7 +111,7 @@ func (o Options) withDefaults() Options {
 	if o.CacheBytes <= 0 {
 		o.CacheBytes = defaultCache
 		if limit := debug.SetMemoryLimit(-1); limit < math.MaxInt64 {
-			o.CacheBytes = limit / 4
+			o.CacheBytes = limit / 5 * 2
 		}
 	}
 	o.Pace = o.Pace.withDefaults(o.CacheBytes)
@@ -121,8 +127,7 @@ func (p Pace) withDefaults(cacheBytes int64) Pace {
 	orDefault(&p.Verify, 10*time.Second)
 	orDefault(&p.Ack, 200*time.Millisecond)
 	orDefault(&p.Grace, 3*time.Second)
-	orDefault(&p.CommitAge, 200*time.Millisecond)
-	orDefault(&p.CommitEvents, 20_000)
+	orDefault(&p.CommitAge, 2*time.Second)
 	orDefault(&p.BatchEvents, 5_000)
 	orDefault(&p.BatchBytes, int(min(4*mebibyte, cacheBytes/16)))
 	return p
@@ -142,11 +147,23 @@ type Engine struct {
 	fold   *fold
 	retry  backoff
 
-	partition  readmodel.Partition  // nil: to be claimed
+	partition  readmodel.Partition // nil: to be claimed
+	committer  *committer
 	at         readmodel.Checkpoint // committed
+	counted    tally                // up to there
 	held       int64                // epoch of the last claim, 0 before the first
-	sent       *pending             // a commit whose outcome is not known yet
+	unknown    *sent                // a commit whose outcome is not known yet
 	verifiedAt time.Time
+
+	behind      bool         // more is coming that is worth waiting for
+	sentTo      projector.ID // all up to here is committed, under way or dirty
+	unsentSince time.Time
+	flying      []*sent // in order
+	lastSent    uint64
+
+	// Scratch of send.
+	changed  []*entry
+	entities []readmodel.Entity
 }
 
 // New makes an engine; it dials nothing and starts nothing.
@@ -180,6 +197,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	stopAcks := e.acks.start(ctx)
 	defer stopAcks()
 	defer func() { _ = e.Reader.Close() }()
+	defer e.release()
 	for ctx.Err() == nil {
 		err := e.attempt(ctx)
 		if errors.Is(err, readmodel.ErrFenced) {
@@ -208,7 +226,7 @@ func (e *Engine) attempt(ctx context.Context) error {
 	if errors.Is(err, errStore) || errors.Is(err, readmodel.ErrFenced) {
 		return err
 	}
-	return errors.Join(err, e.commit(ctx)) // what is folded is whole: keep it
+	return errors.Join(err, e.flush()) // what is folded is whole: keep it
 }
 
 // idleFenced waits for the end: a successor holds the partition.

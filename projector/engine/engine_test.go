@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"maps"
 	"sync"
 	"testing"
 	"time"
@@ -64,18 +65,24 @@ func (s *shelf) Load(ctx context.Context, keys []string, states []*projector.Sta
 	return s.model.load(ctx, keys, states)
 }
 
-func (s *shelf) Commit(_ context.Context, changed []readmodel.Entity, next readmodel.Checkpoint) error {
+// folded is a transaction of a shelf.
+type folded struct {
+	states map[string]*projector.State
+	next   readmodel.Checkpoint
+}
+
+func (s *shelf) Prepare(changed []readmodel.Entity, next readmodel.Checkpoint) readmodel.Transaction {
+	return folded{copied(changed), next}
+}
+
+func (s *shelf) Commit(_ context.Context, t readmodel.Transaction) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err != nil {
 		return s.err
 	}
-	for _, e := range changed {
-		state := projector.NewState(e.State.Schema())
-		state.CopyFrom(e.State)
-		s.model[e.Key] = state
-	}
-	s.at = next
+	maps.Copy(s.model, t.(folded).states)
+	s.at = t.(folded).next
 	s.commits++
 	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/refold-dev/refold/projector"
@@ -22,13 +21,9 @@ const (
 	missShare    = 4
 )
 
-// Bounds on one commit: what the server does in one go, and the share of the
-// cache that may wait.
-const (
-	mostDirty      = 20_000
-	mostDirtyBytes = 32 * mebibyte
-	dirtyShare     = 4
-)
+// chunk is how many events are looked at before they are folded, while nothing
+// has to be loaded for them: few enough to stay in the processor's cache.
+const chunk = 256
 
 // longest is how long some may take, so that a slow reducer neither looks like a
 // loop that hangs nor keeps the process from ending; the clock is looked at
@@ -44,22 +39,20 @@ type fold struct {
 	decoder Decoder
 	reducer projector.Reducer
 	cache   *cache
-	pending pending
-
-	dirty      []*entry
-	dirtyBytes int64
-	misses     int // how many entities may be loaded at once
+	at      mark  // all events up to here are folded
+	lanes   lanes // and not all of that is sent
+	misses  int   // how many entities may be loaded at once
 
 	// Scratch of one call of some, kept for the next.
 	keys    []string
 	touched []*entry // by the events in order; plan says where each one's end
 	plan    []step
-	absent  []*entry
+	absent  []*entry // to be loaded
 	loads   []string
 	states  []*projector.State
-	before  []*projector.State // the states before the event that is being folded
-	scratch []*projector.State
-	entity  []readmodel.Entity
+	saved   []projector.Saved // what the event that is being folded has touched
+	done    int               // how much of it
+	holes   []byte
 }
 
 // step is what one event touches.
@@ -68,24 +61,32 @@ type step struct {
 	reason error // ErrUnnamedType or ErrNoKey for an event that is skipped
 }
 
+// load is a way to the store.
+type load func(ctx context.Context, keys []string, states []*projector.State) error
+
 func newFold(d Decoder, r projector.Reducer, s *projector.Schema, cacheBytes int64) *fold {
 	return &fold{decoder: d, reducer: r, cache: newCache(s, cacheBytes), misses: firstMisses}
 }
 
-// start sets where the first event comes after.
-func (f *fold) start(at readmodel.Checkpoint) { f.pending = pending{next: at} }
+// start sets where the first event comes after. Nothing may be unsent.
+func (f *fold) start(at readmodel.Checkpoint, counted tally) {
+	f.at = mark{at.Mark, counted}
+	f.lanes.start(at, counted)
+}
 
-// forget drops every state: the store's are to be loaded again.
-func (f *fold) forget() {
+// forget drops every state: the store's are to be loaded again, unless it is
+// empty.
+func (f *fold) forget(empty bool) {
 	f.cache.forget()
-	f.dirty, f.dirtyBytes = f.dirty[:0], 0
-	f.pending = pending{}
+	f.cache.whole = empty
+	f.lanes.forget()
 }
 
 // some folds the first n of events, at least one, and loads what it needs for
 // them. After an error of an event, which is a fault with its ID, all before
 // it is folded and nothing of it.
-func (f *fold) some(ctx context.Context, events []projector.Event, load func(context.Context, []string, []*projector.State) error) (n int, err error) {
+func (f *fold) some(ctx context.Context, events []projector.Event, load load) (n int, err error) {
+	f.touched, f.plan, f.absent = f.touched[:0], f.plan[:0], f.absent[:0]
 	failed := f.look(events)
 	if err := f.fetch(ctx, load); err != nil {
 		return 0, err
@@ -101,54 +102,62 @@ func (f *fold) some(ctx context.Context, events []projector.Event, load func(con
 	return n, failed
 }
 
-// look finds what the events touch, until enough is missing, it takes too long
-// or one of them cannot be folded, which is the error.
-func (f *fold) look(events []projector.Event) error {
+// look finds what the events touch, until it is enough, it takes too long or one
+// of them cannot be folded, which is the error.
+func (f *fold) look(events []projector.Event) (err error) {
 	began := time.Now()
-	f.touched, f.plan, f.absent = f.touched[:0], f.plan[:0], f.absent[:0]
+	defer func() {
+		if err != nil {
+			err = eventFailed(&events[len(f.plan)], err)
+		}
+	}()
+	defer recovered(&err)
 	for i := range events {
 		keys, err := f.keysOf(&events[i])
 		if err != nil && !errors.Is(err, projector.ErrUnnamedType) && !errors.Is(err, projector.ErrNoKey) {
-			return eventFailed(&events[i], err)
+			return err
 		}
 		for _, key := range keys {
 			f.touched = append(f.touched, f.entry(key))
 		}
 		f.plan = append(f.plan, step{len(f.touched), err})
-		if len(f.absent) >= f.misses || i%lookAtClock == 0 && time.Since(began) > longest {
+		if f.enough(i) || i%lookAtClock == 0 && time.Since(began) > longest {
 			return nil
 		}
 	}
 	return nil
 }
 
-// keysOf decodes and asks the reducer; a panic of either is an error.
+// enough says whether to stop after event i.
+func (f *fold) enough(i int) bool {
+	return len(f.absent) >= f.misses || len(f.absent) == 0 && i >= chunk-1
+}
+
 func (f *fold) keysOf(e *projector.Event) (keys []string, err error) {
-	defer recovered(&err)
 	if err := f.decoder.Decode(e); err != nil {
 		return nil, err
 	}
 	f.keys, err = f.reducer.Keys(e, f.keys[:0])
-	if err != nil {
-		return nil, err
-	}
-	if len(f.keys) == 0 {
+	if err == nil && len(f.keys) == 0 {
 		return nil, projector.ErrNoKey
 	}
-	return f.keys, nil
+	return f.keys, err
 }
 
 func (f *fold) entry(key string) *entry {
 	if e := f.cache.get(key); e != nil {
 		return e
 	}
+	isNew := f.cache.isNew(key)
 	e := f.cache.add(key)
-	f.absent = append(f.absent, e)
+	if !isNew {
+		f.absent = append(f.absent, e)
+	}
 	return e
 }
 
 // fetch loads what is missing. What could not be loaded is not known.
-func (f *fold) fetch(ctx context.Context, load func(context.Context, []string, []*projector.State) error) error {
+func (f *fold) fetch(ctx context.Context, load load) error {
 	if len(f.absent) == 0 {
 		return nil
 	}
@@ -157,7 +166,7 @@ func (f *fold) fetch(ctx context.Context, load func(context.Context, []string, [
 		f.loads, f.states = append(f.loads, e.key), append(f.states, e.state)
 	}
 	if err := load(ctx, f.loads, f.states); err != nil {
-		f.forget()
+		f.forget(false)
 		return err
 	}
 	var bytes int64
@@ -176,114 +185,99 @@ func (f *fold) adapt(entityBytes int64) {
 
 // reduce folds events as planned, as many as there is time for and at least one.
 func (f *fold) reduce(events []projector.Event) (n int, err error) {
-	begin, began := 0, time.Now()
-	for i := range events {
-		e, s := &events[i], f.plan[i]
-		if err := f.one(e, f.touched[begin:s.end]); err != nil {
-			return i, eventFailed(e, err)
-		}
-		begin = s.end
-		f.pending.count(e.ID, s.reason)
-		if i%lookAtClock == 0 && time.Since(began) > longest {
-			return i + 1, nil
-		}
-	}
-	return len(events), nil
-}
-
-// one folds one event into all that it touches, or into nothing.
-func (f *fold) one(e *projector.Event, touched []*entry) (err error) {
-	done := 0
+	began, begin := time.Now(), 0
 	defer func() {
 		if err != nil {
-			f.undo(touched[:done])
+			f.undo(&events[n], f.touched[begin:])
+			err = eventFailed(&events[n], err)
 		}
 	}()
 	defer recovered(&err)
+	for ; n < len(events); n++ {
+		e, s := &events[n], &f.plan[n]
+		f.done = 0
+		if err := f.one(e, f.touched[begin:s.end]); err != nil {
+			return n, err
+		}
+		begin, f.done = s.end, 0
+		f.count(e.ID, s.reason)
+		if n%lookAtClock == 0 && time.Since(began) > longest {
+			return n + 1, nil
+		}
+	}
+	return n, nil
+}
+
+// one folds one event into all that it touches.
+func (f *fold) one(e *projector.Event, touched []*entry) error {
 	for i, t := range touched {
-		f.keep(i, t)
-		done = i + 1
+		if f.lanes.has(t.lane, e.ID) {
+			continue
+		}
+		if i >= len(f.saved) {
+			f.saved = append(f.saved, make([]projector.Saved, i+1-len(f.saved))...)
+		}
+		t.state.Save(&f.saved[i])
+		f.done = i + 1
 		if err := f.reducer.Reduce(e, t.key, t.state); err != nil {
 			return err
 		}
-		f.weigh(t)
+	}
+	for _, t := range touched {
+		f.settle(t)
 	}
 	return nil
 }
 
-// weigh counts a dirty entry anew.
-func (f *fold) weigh(t *entry) {
-	before := t.bytes
-	f.dirtyBytes += f.cache.weigh(t) - before
-}
-
-// keep makes the change of an entity one that can be undone and committed.
-func (f *fold) keep(i int, t *entry) {
-	if i == len(f.before) {
-		f.before, f.scratch = append(f.before, nil), append(f.scratch, projector.NewState(f.cache.schema))
-	}
-	if f.cache.keepStored(t) {
-		f.dirty = append(f.dirty, t)
-		f.dirtyBytes += t.bytes
-		f.before[i] = t.stored
+// settle takes over an entity after all of an event is folded.
+func (f *fold) settle(t *entry) {
+	if !t.state.Changed() {
 		return
 	}
-	f.scratch[i].CopyFrom(t.state)
-	f.before[i] = f.scratch[i]
+	f.holes = t.state.Settle(f.holes)
+	f.lanes.touch(t)
+	before := t.bytes
+	f.lanes.bytes += f.cache.weigh(t) - before
 }
 
 // undo takes the event that is being folded out of the entities again.
-func (f *fold) undo(touched []*entry) {
-	for i, t := range slices.Backward(touched) {
-		t.state.CopyFrom(f.before[i])
-		f.weigh(t)
+func (f *fold) undo(e *projector.Event, touched []*entry) {
+	for i, t := range touched[:f.done] {
+		if !f.lanes.has(t.lane, e.ID) {
+			t.state.Undo(&f.saved[i])
+		}
 	}
 }
 
-// count moves the checkpoint past one event.
-func (p *pending) count(id projector.ID, skipped error) {
-	if p.read == 0 {
-		p.since = time.Now()
+// doubt makes entities ones that are written whole.
+func (f *fold) doubt(keys []string) {
+	for _, key := range keys {
+		if t := f.cache.get(key); t != nil {
+			t.state.Doubt()
+			f.lanes.touch(t)
+		}
 	}
-	p.read++
-	p.next.Position = id
-	if p.next.Entries >= 0 {
-		p.next.Entries++
+}
+
+// count moves past one event.
+func (f *fold) count(id projector.ID, skipped error) {
+	f.at.tally.read++
+	f.at.Position = id
+	if f.at.Entries >= 0 {
+		f.at.Entries++
 	}
 	switch {
 	case skipped == nil:
-		p.folded++
-		p.next.Events++
+		f.at.tally.folded++
+		f.at.Events++
 	case errors.Is(skipped, projector.ErrUnnamedType):
-		p.skipped.UnnamedType++
+		f.at.tally.skipped.UnnamedType++
 	default:
-		p.skipped.NoKey++
+		f.at.tally.skipped.NoKey++
 	}
-}
-
-// full says whether enough has come together for a commit.
-func (f *fold) full(events int) bool {
-	return f.pending.read >= int64(events) || len(f.dirty) >= mostDirty ||
-		f.dirtyBytes >= min(mostDirtyBytes, f.cache.budget/dirtyShare)
-}
-
-// changed lists what is to be committed; valid until the next call.
-func (f *fold) changed() []readmodel.Entity {
-	f.entity = f.entity[:0]
-	for _, e := range f.dirty {
-		f.entity = append(f.entity, readmodel.Entity{Key: e.key, State: e.state, Stored: e.stored})
+	if len(f.lanes.ahead) > 0 {
+		f.lanes.pass(&f.at)
 	}
-	return f.entity
-}
-
-// committed makes every entity clean.
-func (f *fold) committed() {
-	for _, e := range f.dirty {
-		f.cache.dropStored(e)
-	}
-	f.dirty, f.dirtyBytes = f.dirty[:0], 0
-	f.start(f.pending.next)
-	f.cache.shrink()
 }
 
 // recovered makes a panic of foreign code an error.

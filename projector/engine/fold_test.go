@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -76,29 +77,66 @@ func (m memory) load(_ context.Context, keys []string, states []*projector.State
 	for i, key := range keys {
 		if s := m[key]; s != nil {
 			states[i].CopyFrom(s)
+			states[i].MarkStored()
 		}
 	}
 	return nil
 }
 
-// commit takes over what the fold has, and checks that Stored is what is here.
-func (m memory) commit(t interface{ Errorf(string, ...any) }, f *fold) {
-	for _, e := range f.changed() {
-		here := m[e.Key]
-		if (here != nil && here.Exists()) != inStore(e) {
-			t.Errorf("%s: Stored says %v", e.Key, inStore(e))
-		}
-		if here != nil && inStore(e) && (here.At(0) != e.Stored.At(0) || here.At(1) != e.Stored.At(1)) {
-			t.Errorf("%s: Stored is not what is stored", e.Key)
-		}
-		s := projector.NewState(e.State.Schema())
-		s.CopyFrom(e.State)
-		m[e.Key] = s
+// commit takes over what the lanes of the fold have, and checks what the states
+// say of the store.
+func (m memory) commit(t interface{ Errorf(string, ...any) }, f *fold, which ...int) readmodel.Checkpoint {
+	var changed []readmodel.Entity
+	var entries []*entry
+	for _, i := range which {
+		entries = f.lanes.take(i, &f.at, entries)
 	}
-	f.committed()
+	for _, e := range entries {
+		changed = append(changed, readmodel.Entity{Key: e.key, State: e.state})
+	}
+	m.check(t, changed)
+	maps.Copy(m, copied(changed))
+	for _, e := range changed {
+		e.State.MarkStored()
+	}
+	f.cache.shrink()
+	next, _ := f.lanes.checkpoint(1)
+	return next
 }
 
-func inStore(e readmodel.Entity) bool { return e.Stored != nil && e.Stored.Exists() }
+func (m memory) check(t interface{ Errorf(string, ...any) }, changed []readmodel.Entity) {
+	for _, e := range changed {
+		here := m[e.Key]
+		if here == nil {
+			here = projector.NewState(e.State.Schema())
+		}
+		if here.Exists() != e.State.InStore() {
+			t.Errorf("%s: InStore says %v", e.Key, e.State.InStore())
+		}
+		for slot := range 2 {
+			if here.At(slot).IsSet() != e.State.Stored(slot) || here.At(slot) != e.State.At(slot) && !e.State.ChangedAt(slot) {
+				t.Errorf("%s: field %d is %v in the store, %v here, and said to be as it is there", e.Key, slot, here.At(slot), e.State.At(slot))
+			}
+		}
+	}
+}
+
+func copied(changed []readmodel.Entity) map[string]*projector.State {
+	states := map[string]*projector.State{}
+	for _, e := range changed {
+		states[e.Key] = projector.NewState(e.State.Schema())
+		states[e.Key].CopyFrom(e.State)
+	}
+	return states
+}
+
+// all are the lanes.
+func all() (which []int) {
+	for i := range readmodel.Lanes {
+		which = append(which, i)
+	}
+	return which
+}
 
 func (m memory) sums() map[string]int64 {
 	all := map[string]int64{}
@@ -147,10 +185,10 @@ func TestAnEventThatFailsLeavesNoEffect(t *testing.T) {
 			if got := fault.As(err); got == nil || got.Reason != contract.ReasonEventFailed || got.EventID != "3-0" || !got.Permanent {
 				t.Errorf("the error is %v", err)
 			}
-			if got := f.pending; got.next.Position.Ms != 2 || got.next.Events != 2 || got.read != 2 {
-				t.Errorf("pending is %+v", got)
+			if got := f.at; got.Position.Ms != 2 || got.Events != 2 || got.tally.read != 2 {
+				t.Errorf("it is at %+v", got)
 			}
-			m.commit(t, f)
+			m.commit(t, f, all()...)
 			if diff := cmp.Diff(map[string]int64{"a": 1, "b": 2}, m.sums()); diff != "" {
 				t.Error(diff)
 			}
@@ -165,8 +203,8 @@ func TestEventsThatTouchNothingAreSkippedAndCounted(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := contract.Skipped{UnnamedType: 2, NoKey: 1}
-	if got := f.pending; got.skipped != want || got.next.Events != 1 || got.next.Position.Ms != 4 || got.read != 4 {
-		t.Errorf("pending is %+v", got)
+	if got := f.at; got.tally.skipped != want || got.Events != 1 || got.Position.Ms != 4 || got.tally.read != 4 {
+		t.Errorf("it is at %+v", got)
 	}
 }
 
@@ -174,7 +212,7 @@ func TestAnErrorOfLoadingKeepsNothing(t *testing.T) {
 	f := newFold(asTyped{}, sums{}, testSchema(t), 1<<20)
 	broken := errors.New("away")
 	_, err := f.some(t.Context(), []projector.Event{event(1, "a")}, func(context.Context, []string, []*projector.State) error { return broken })
-	if !errors.Is(err, broken) || len(f.cache.byKey) != 0 || f.cache.bytes != 0 || f.pending.any() {
+	if !errors.Is(err, broken) || len(f.cache.byKey) != 0 || f.cache.bytes != 0 || f.at.tally.read != 0 {
 		t.Errorf("%v; %d cached, %d bytes", err, len(f.cache.byKey), f.cache.bytes)
 	}
 }
@@ -186,8 +224,8 @@ func TestTheCacheKeepsItsBudget(t *testing.T) {
 		if err := foldAll(f, []projector.Event{event(uint64(i+1), fmt.Sprint(i%5000))}, m); err != nil {
 			t.Fatal(err)
 		}
-		if f.full(100) {
-			m.commit(t, f)
+		if f.lanes.dirty >= 60 {
+			m.commit(t, f, all()...)
 		}
 		if f.cache.bytes > f.cache.budget {
 			t.Fatalf("%d bytes after %d events", f.cache.bytes, i)
@@ -198,36 +236,43 @@ func TestTheCacheKeepsItsBudget(t *testing.T) {
 	}
 }
 
-// Whatever is cached, evicted, committed, forgotten and folded again: the store
-// holds the plain fold up to the position.
+// Whatever is cached, evicted, committed lane by lane or together, forgotten and
+// folded again: the store holds the plain fold, each lane's up to its position,
+// and all events are counted once.
 func TestTheFoldIsThePlainFold(t *testing.T) {
 	schema := testSchema(t)
 	rapid.Check(t, func(t *rapid.T) {
-		m, at := memory{}, readmodel.Checkpoint{}
+		m, at, counted := memory{}, readmodel.Checkpoint{}, tally{}
 		f := newFold(asTyped{}, sums{}, schema, rapid.SampledFrom([]int64{1, 2000, 1 << 20}).Draw(t, "budget"))
-		f.start(at)
+		f.forget(true)
+		f.start(at, counted)
 		log := rapid.SliceOfN(rapid.Custom(drawEvent), 1, 60).Draw(t, "log")
 		for i := range log {
 			log[i].ID.Ms = uint64(i + 1)
 		}
-		for int(f.pending.next.Position.Ms) < len(log) {
-			from := int(f.pending.next.Position.Ms)
-			to := rapid.IntRange(from+1, len(log)).Draw(t, "to")
-			if err := foldAll(f, log[from:to], m); err != nil {
-				t.Fatal(err)
+		for int(at.Position.Ms) < len(log) || at.Lanes != nil {
+			if from := int(f.at.Position.Ms); from < len(log) {
+				to := rapid.IntRange(from+1, len(log)).Draw(t, "to")
+				if err := foldAll(f, log[from:to], m); err != nil {
+					t.Fatal(err)
+				}
 			}
-			switch rapid.IntRange(0, 3).Draw(t, "then") {
+			switch rapid.IntRange(0, 4).Draw(t, "then") {
 			case 0:
-				at = f.pending.next
-				m.commit(t, f)
+				at = m.commit(t, f, all()...)
 			case 1:
-				f.forget()
-				f.start(at)
+				at = m.commit(t, f, rapid.SliceOfNDistinct(rapid.IntRange(0, readmodel.Lanes-1), 1, 4, rapid.ID).Draw(t, "lanes")...)
+			case 2:
+				f.forget(false)
+				f.start(at, counted)
+			}
+			_, counted = f.lanes.checkpoint(1)
+			if diff := cmp.Diff(plainly(log, at), m.sums()); diff != "" {
+				t.Fatal(diff)
 			}
 		}
-		m.commit(t, f)
-		if diff := cmp.Diff(plainly(log), m.sums()); diff != "" {
-			t.Fatal(diff)
+		if counted.read != int64(len(log)) || counted.folded != at.Events || counted.folded+counted.skipped.NoKey+counted.skipped.UnnamedType != counted.read {
+			t.Errorf("of %d events it counted %+v, %d of them folded", len(log), counted, at.Events)
 		}
 	})
 }
@@ -240,13 +285,21 @@ func drawEvent(t *rapid.T) projector.Event {
 	return event(0, touches)
 }
 
-func plainly(log []projector.Event) map[string]int64 {
+// plainly folds each lane up to its position.
+func plainly(log []projector.Event, at readmodel.Checkpoint) map[string]int64 {
 	all := map[string]int64{}
 	for _, e := range log {
 		if len(e.Type) == 0 || string(e.Type) == "nobody" {
 			continue
 		}
 		for _, key := range strings.Split(string(e.Type), ",") {
+			end := at.Position
+			if at.Lanes != nil {
+				end = at.Lanes[readmodel.LaneOf(key)].Position
+			}
+			if e.ID.Compare(end) > 0 {
+				continue
+			}
 			if _, ok := e.Field("delete"); ok {
 				delete(all, key)
 			} else {
@@ -281,7 +334,7 @@ func TestASlowReducerIsInterruptedAndLosesNothing(t *testing.T) {
 		}
 		rest = rest[n:]
 	}
-	m.commit(t, f)
+	m.commit(t, f, all()...)
 	if steps < 2 {
 		t.Error("the loop did not move while 40 slow events were folded")
 	}

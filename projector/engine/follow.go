@@ -52,7 +52,8 @@ func (e *Engine) check(ctx context.Context) error {
 	if info.Entries >= 0 {
 		e.at.Entries = info.Entries
 	}
-	e.fold.start(e.at)
+	e.fold.start(e.at, e.counted)
+	e.sentTo = e.at.Position
 	return nil
 }
 
@@ -104,29 +105,48 @@ func (e *Engine) readAll(ctx context.Context, out chan<- read) {
 	}
 }
 
-// await waits for the next batch, and commits when what is folded has waited
-// long enough. It says false when ctx has ended.
+// await waits for the next batch, and sees to the commits meanwhile. It says
+// false when ctx has ended.
 func (e *Engine) await(ctx context.Context, reads <-chan read) (read, bool) {
 	defer e.status.outside()()
-	var due <-chan time.Time
-	if e.fold.pending.any() {
-		due = time.After(time.Until(e.fold.pending.since.Add(e.Pace.CommitAge)))
-	}
 	for {
+		select {
+		case r, open := <-reads:
+			return r, open
+		default:
+		}
+		var err error
 		select {
 		case r, open := <-reads:
 			return r, open
 		case <-ctx.Done():
 			return read{}, false
-		case <-due:
-			if err := e.commit(ctx); err != nil {
-				return read{err: err}, true
-			}
+		case s := <-e.committer.out:
+			err = e.committed(s)
+		case <-e.nextDue():
+		}
+		if err == nil {
+			err = e.sendDue()
+		}
+		if err != nil {
+			return read{err: err}, true
 		}
 	}
 }
 
-// take folds a batch and commits as often as it must.
+// nextDue is when something that waits becomes due.
+func (e *Engine) nextDue() <-chan time.Time {
+	if !e.unsent() || !e.behind {
+		return nil // sent already, or when what is under way has landed
+	}
+	since := e.unsentSince
+	if oldest := e.fold.lanes.oldest(); oldest >= 0 && e.fold.lanes.dirty > mostTogether {
+		since = e.fold.lanes.each[oldest].since
+	}
+	return time.After(max(time.Millisecond, time.Until(since.Add(e.Pace.CommitAge))))
+}
+
+// take folds a batch, and sends what is due.
 func (e *Engine) take(ctx context.Context, b *stream.Batch) error {
 	defer b.Release()
 	failpoint.Hit(failpoint.Read)
@@ -134,18 +154,19 @@ func (e *Engine) take(ctx context.Context, b *stream.Batch) error {
 	if len(b.Events) == 0 {
 		return e.idle(ctx)
 	}
+	if !e.unsent() {
+		e.unsentSince = time.Now()
+	}
+	e.behind = true
 	if err := e.foldAll(ctx, b.Events); err != nil {
 		return err
 	}
-	e.fold.pending.next.Entries = b.Entries
-	if e.behind(b) && time.Since(e.fold.pending.since) < e.Pace.CommitAge {
-		return nil
-	}
-	return e.commit(ctx)
+	e.fold.at.Entries = b.Entries
+	e.behind = isBehind(b)
+	return e.sendDue()
 }
 
-// foldAll folds events, and commits in between when enough has come together or
-// they take long. It ends early when ctx does.
+// foldAll folds events. It ends early when ctx does.
 func (e *Engine) foldAll(ctx context.Context, events []projector.Event) error {
 	for len(events) > 0 {
 		e.status.beat()
@@ -155,10 +176,11 @@ func (e *Engine) foldAll(ctx context.Context, events []projector.Event) error {
 		}
 		failpoint.Hit(failpoint.Folded)
 		events = events[n:]
-		if e.fold.full(e.Pace.CommitEvents) || len(events) > 0 && time.Since(e.fold.pending.since) > e.Pace.CommitAge {
-			if err := e.commit(ctx); err != nil {
-				return err
-			}
+		if err := e.landed(); err != nil {
+			return err
+		}
+		if err := e.sendDue(); err != nil {
+			return err
 		}
 		if len(events) > 0 && ctx.Err() != nil {
 			return ctx.Err()
@@ -167,8 +189,22 @@ func (e *Engine) foldAll(ctx context.Context, events []projector.Event) error {
 	return nil
 }
 
-// behind says whether more is coming that is worth waiting for.
-func (e *Engine) behind(b *stream.Batch) bool {
+// landed takes over what was committed meanwhile.
+func (e *Engine) landed() error {
+	for {
+		select {
+		case s := <-e.committer.out:
+			if err := e.committed(s); err != nil {
+				return err
+			}
+		default:
+			return nil
+		}
+	}
+}
+
+// isBehind says whether more is coming that is worth waiting for.
+func isBehind(b *stream.Batch) bool {
 	switch {
 	case b.Last.Compare(b.Tail) >= 0:
 		return false
@@ -180,7 +216,7 @@ func (e *Engine) behind(b *stream.Batch) bool {
 
 // idle is for an empty read at the tail.
 func (e *Engine) idle(ctx context.Context) error {
-	if err := e.commit(ctx); err != nil {
+	if err := e.flush(); err != nil {
 		return err
 	}
 	if time.Since(e.verifiedAt) >= e.Pace.Verify {

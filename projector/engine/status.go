@@ -28,6 +28,7 @@ type tracker struct {
 	mu       sync.Mutex
 	seen     contract.Partition
 	at       readmodel.Checkpoint
+	counted  tally
 	first    projector.ID // of the stream
 	tail     projector.ID
 	tailAt   int64 // entries ever added, -1 while unknown
@@ -42,7 +43,7 @@ type tracker struct {
 }
 
 func newTracker(o Options) *tracker {
-	t := &tracker{metrics: o.Metrics, at: readmodel.Checkpoint{Entries: -1}, tailAt: -1}
+	t := &tracker{metrics: o.Metrics, at: readmodel.Checkpoint{Mark: readmodel.Mark{Entries: -1}}, tailAt: -1}
 	t.seen = contract.Partition{
 		Partition: o.Claim.Partition,
 		Stream:    o.Stream,
@@ -114,15 +115,17 @@ func (t *tracker) read(b *stream.Batch) {
 	t.update(func() { t.tail, t.tailAt, t.tailSeen = b.Tail, b.TailEntries, true })
 }
 
-func (t *tracker) committed(p pending) {
-	t.metrics.folded.Add(float64(p.folded))
-	t.metrics.skippedUnnamed.Add(float64(p.skipped.UnnamedType))
-	t.metrics.skippedNoKey.Add(float64(p.skipped.NoKey))
+// committed shows how far the read model is, and what this process has counted
+// up to there.
+func (t *tracker) committed(at readmodel.Checkpoint, counted tally) {
 	t.update(func() {
-		t.at = p.next
-		t.seen.Skipped.UnnamedType += p.skipped.UnnamedType
-		t.seen.Skipped.NoKey += p.skipped.NoKey
-		t.rate.add(time.Now(), p.read)
+		was := t.counted
+		t.at, t.counted = at, counted
+		t.seen.Skipped = counted.skipped
+		t.metrics.folded.Add(float64(counted.folded - was.folded))
+		t.metrics.skippedUnnamed.Add(float64(counted.skipped.UnnamedType - was.skipped.UnnamedType))
+		t.metrics.skippedNoKey.Add(float64(counted.skipped.NoKey - was.skipped.NoKey))
+		t.rate.add(time.Now(), counted.read-was.read)
 	})
 }
 

@@ -44,27 +44,27 @@ func TestBackoffGrowsToItsMost(t *testing.T) {
 func TestLag(t *testing.T) {
 	id := func(ms uint64) projector.ID { return projector.ID{Ms: ms} }
 	for name, test := range map[string]struct {
-		at            readmodel.Checkpoint
+		at            readmodel.Mark
 		info          stream.Info
 		events, secs  int64
 		mayBeCaughtUp bool
 	}{
 		"at the tail there is none": {
-			readmodel.Checkpoint{Position: id(5000), Entries: 10}, stream.Info{Exists: true, LastID: id(5000), EntriesAdded: 10}, 0, 0, true},
+			readmodel.Mark{Position: id(5000), Entries: 10}, stream.Info{Exists: true, LastID: id(5000), EntriesAdded: 10}, 0, 0, true},
 		"at the tail there is none, whatever the ordinals": {
-			readmodel.Checkpoint{Position: id(5000), Entries: -1}, stream.Info{Exists: true, LastID: id(5000), EntriesAdded: -1, Entries: -1}, 0, 0, true},
+			readmodel.Mark{Position: id(5000), Entries: -1}, stream.Info{Exists: true, LastID: id(5000), EntriesAdded: -1, Entries: -1}, 0, 0, true},
 		"it is counted in ordinals and in the IDs' time": {
-			readmodel.Checkpoint{Position: id(5000), Entries: 10}, stream.Info{Exists: true, LastID: id(9500), EntriesAdded: 1500, Entries: 10}, 1490, 4, false},
+			readmodel.Mark{Position: id(5000), Entries: 10}, stream.Info{Exists: true, LastID: id(9500), EntriesAdded: 1500, Entries: 10}, 1490, 4, false},
 		"before the first entry it begins there": {
-			readmodel.Checkpoint{Entries: 0}, stream.Info{Exists: true, FirstID: id(5000), LastID: id(9500), EntriesAdded: 1500}, 1500, 4, false},
+			readmodel.Mark{Entries: 0}, stream.Info{Exists: true, FirstID: id(5000), LastID: id(9500), EntriesAdded: 1500}, 1500, 4, false},
 		"without ordinals it is unknown": {
-			readmodel.Checkpoint{Position: id(5000), Entries: -1}, stream.Info{Exists: true, LastID: id(9000), EntriesAdded: -1, Entries: -1}, -1, 4, false},
+			readmodel.Mark{Position: id(5000), Entries: -1}, stream.Info{Exists: true, LastID: id(9000), EntriesAdded: -1, Entries: -1}, -1, 4, false},
 		"a stream that ends before the position is not caught up with": {
-			readmodel.Checkpoint{Position: id(9000), Entries: 10}, stream.Info{Exists: true, LastID: id(5000), EntriesAdded: 3, Entries: 10}, -1, 0, false},
+			readmodel.Mark{Position: id(9000), Entries: 10}, stream.Info{Exists: true, LastID: id(5000), EntriesAdded: 3, Entries: 10}, -1, 0, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tr := newTracker(Options{Metrics: NewMetrics(nil)})
-			tr.claimed(test.at)
+			tr.claimed(readmodel.Checkpoint{Mark: test.at})
 			tr.checked(test.info)
 			tr.progress()
 			got := tr.snapshot()
@@ -84,7 +84,7 @@ func TestBeforeTheFirstEventIsFoldedAShortStreamIsNotCaughtUp(t *testing.T) {
 		t.Error("caught up with nothing folded")
 	}
 	at.Position, at.Entries = projector.ID{Ms: 9}, 10
-	tr.committed(pending{next: at, read: 10, folded: 10})
+	tr.committed(at, tally{read: 10, folded: 10})
 	tr.progress()
 	tr.read(&stream.Batch{Tail: projector.ID{Ms: 99}, TailEntries: 500})
 	if s := tr.snapshot(); !s.CaughtUp || s.LagEvents != 490 || s.State != contract.StateLive {
@@ -132,7 +132,7 @@ func TestTheLoopIsAliveWhileItWaitsForOthers(t *testing.T) {
 
 func TestItIsNotCaughtUpForEverWhileAServerIsAway(t *testing.T) {
 	tr := newTracker(Options{Metrics: NewMetrics(nil)})
-	at := readmodel.Checkpoint{Position: projector.ID{Ms: 9}, Entries: 10}
+	at := readmodel.Checkpoint{Mark: readmodel.Mark{Position: projector.ID{Ms: 9}, Entries: 10}}
 	tr.claimed(at)
 	tr.checked(stream.Info{Exists: true, LastID: at.Position, EntriesAdded: 10, Entries: 10})
 	tr.progress()
