@@ -10,19 +10,21 @@ import (
 
 // entry is one entity in memory.
 type entry struct {
-	key   string
-	state *projector.State
-	bytes int64  // as counted in cache.bytes
-	sent  uint64 // the last transaction that it is in
-	place int    // in the ring
-	lane  uint8
-	used  bool // since the clock's hand passed
-	dirty bool // changed since it was last sent
+	key    string
+	state  *projector.State
+	hash   uint64
+	bytes  int64  // as counted in cache.bytes
+	sent   uint64 // the last transaction that it is in
+	number int32  // in the blocks
+	place  int32  // in the ring
+	lane   uint8
+	used   bool // since the clock's hand passed
+	dirty  bool // changed since it was last sent
 }
 
 // entryBytes is roughly what an entry costs beside its key and state: its own
-// size and the map's and the ring's share.
-const entryBytes = int64(unsafe.Sizeof(entry{})) + 48
+// size and the share of the index and of the ring.
+const entryBytes = int64(unsafe.Sizeof(entry{})) + 40
 
 // block is how many entries are made in one piece.
 const block = 256
@@ -35,7 +37,8 @@ type cache struct {
 	schema *projector.Schema
 	budget int64
 	bytes  int64
-	byKey  map[string]*entry
+	index  index
+	blocks [][]entry
 	ring   []*entry
 	hand   int
 	spare  []*entry
@@ -49,33 +52,72 @@ type cache struct {
 }
 
 func newCache(schema *projector.Schema, budget int64) *cache {
-	return &cache{schema: schema, budget: budget, byKey: map[string]*entry{}}
+	return &cache{schema: schema, budget: budget, index: newIndex()}
 }
 
-// get returns nil for an entity that is not in memory.
-func (c *cache) get(key string) *entry {
-	e := c.byKey[key]
-	if e != nil {
-		e.used = true
+func (c *cache) hash(key string) uint64 { return c.index.hash(key) }
+
+// get returns nil for an entity that is not in memory. The hash is the key's.
+func (c *cache) get(key string, hash uint64) *entry {
+	for place := c.index.first(hash); place != none; place = c.index.after(place, hash) {
+		if e := c.entry(c.index.number(place)); e.key == key {
+			e.used = true
+			return e
+		}
 	}
-	return e
+	return nil
 }
+
+// warm touches the memory of the entities that the hashes may be of: many at
+// once, for which the processor can wait together. What it returns says nothing.
+func (c *cache) warm(hashes []uint64) (warmth int64) {
+	const together = 64
+	var places [together]int
+	for len(hashes) > 0 {
+		n := min(len(hashes), together)
+		for i, hash := range hashes[:n] {
+			places[i] = c.index.first(hash)
+		}
+		for _, place := range places[:n] {
+			if place != none {
+				warmth += c.entry(c.index.number(place)).bytes
+			}
+		}
+		for _, place := range places[:n] {
+			if place != none {
+				warmth += c.entry(c.index.number(place)).warm()
+			}
+		}
+		hashes = hashes[n:]
+	}
+	return warmth
+}
+
+func (e *entry) warm() int64 {
+	warmth := e.state.Warm()
+	if e.key != "" {
+		warmth += int64(e.key[0])
+	}
+	return warmth
+}
+
+func (c *cache) entry(number int) *entry { return &c.blocks[number/block][number%block] }
 
 // isNew says that an entity which is not in memory is not in the store either.
 func (c *cache) isNew(key string) bool { return c.whole && !c.evicted.mayHave(key) }
 
-// add makes an entry for an entity that does not exist, as far as is known. The
-// key is copied.
-func (c *cache) add(key string) *entry {
+// add makes an entry for an entity that is not in memory, and that does not
+// exist as far as is known. The key is copied.
+func (c *cache) add(key string, hash uint64) *entry {
 	if len(c.spare) == 0 {
 		c.makeSpare()
 	}
 	last := len(c.spare) - 1
 	e := c.spare[last]
 	c.spare = c.spare[:last]
-	key = strings.Clone(key)
-	*e = entry{key: key, state: e.state, used: true, place: len(c.ring), lane: uint8(readmodel.LaneOf(key))}
-	c.byKey[key] = e
+	e.key, e.hash, e.used, e.sent = strings.Clone(key), hash, true, 0
+	e.place, e.lane = int32(len(c.ring)), uint8(readmodel.LaneOf(key))
+	c.index.add(hash, int(e.number))
 	c.ring = append(c.ring, e)
 	c.weigh(e)
 	return e
@@ -84,20 +126,21 @@ func (c *cache) add(key string) *entry {
 func (c *cache) makeSpare() {
 	entries, states := make([]entry, block), projector.NewStates(c.schema, block)
 	for i := range entries {
-		entries[i].state = &states[i]
+		entries[i].state, entries[i].number = &states[i], int32(len(c.blocks)*block+i)
 		c.spare = append(c.spare, &entries[i])
 	}
+	c.blocks = append(c.blocks, entries)
 }
 
 func (c *cache) remove(e *entry) {
-	delete(c.byKey, e.key)
+	c.index.remove(e.hash, int(e.number))
 	last := len(c.ring) - 1
 	c.ring[last].place = e.place
 	c.ring[e.place] = c.ring[last]
 	c.ring[last] = nil
 	c.ring = c.ring[:last]
 	c.bytes -= e.bytes
-	e.key = ""
+	e.key, e.bytes, e.dirty = "", 0, false
 	e.state.Clear()
 	c.spare = append(c.spare, e)
 }
@@ -137,7 +180,6 @@ func (c *cache) evict(e *entry) {
 
 // forget lets everything go.
 func (c *cache) forget() {
-	clear(c.byKey)
-	c.ring, c.spare, c.bytes, c.hand = nil, nil, 0, 0
+	c.index, c.blocks, c.ring, c.spare, c.bytes, c.hand = newIndex(), nil, nil, nil, 0, 0
 	c.whole, c.evicted = false, filter{}
 }

@@ -44,8 +44,9 @@ type fold struct {
 	misses  int   // how many entities may be loaded at once
 
 	// Scratch of one call of some, kept for the next.
-	keys    []string
-	touched []*entry // by the events in order; plan says where each one's end
+	keys    []string // that the events touch in order; plan says where each one's end
+	hashes  []uint64
+	touched []*entry // as keys
 	plan    []step
 	absent  []*entry // to be loaded
 	loads   []string
@@ -53,11 +54,12 @@ type fold struct {
 	saved   []projector.Saved // what the event that is being folded has touched
 	done    int               // how much of it
 	holes   []byte
+	warmth  int64 // of no use, but that the compiler thinks so
 }
 
 // step is what one event touches.
 type step struct {
-	end    int   // in touched
+	end    int   // in keys
 	reason error // ErrUnnamedType or ErrNoKey for an event that is skipped
 }
 
@@ -86,7 +88,7 @@ func (f *fold) forget(empty bool) {
 // them. After an error of an event, which is a fault with its ID, all before
 // it is folded and nothing of it.
 func (f *fold) some(ctx context.Context, events []projector.Event, load load) (n int, err error) {
-	f.touched, f.plan, f.absent = f.touched[:0], f.plan[:0], f.absent[:0]
+	f.keys, f.touched, f.plan, f.absent = f.keys[:0], f.touched[:0], f.plan[:0], f.absent[:0]
 	failed := f.look(events)
 	if err := f.fetch(ctx, load); err != nil {
 		return 0, err
@@ -102,54 +104,75 @@ func (f *fold) some(ctx context.Context, events []projector.Event, load load) (n
 	return n, failed
 }
 
-// look finds what the events touch, until it is enough, it takes too long or one
-// of them cannot be folded, which is the error.
-func (f *fold) look(events []projector.Event) (err error) {
+// look finds what the events touch, chunk by chunk until it is enough, or one of
+// them cannot be folded, which is the error.
+func (f *fold) look(events []projector.Event) error {
 	began := time.Now()
+	for {
+		rest := events[len(f.plan):]
+		err := f.findKeys(rest[:min(len(rest), chunk, f.misses)])
+		f.findEntries()
+		missing := len(f.absent)
+		if err != nil || missing == 0 || missing >= f.misses || len(f.plan) == len(events) || time.Since(began) > longest {
+			return err
+		}
+	}
+}
+
+// findKeys asks for the keys of a chunk of events, as far as there is time.
+func (f *fold) findKeys(events []projector.Event) (err error) {
+	began, first := time.Now(), len(f.plan)
 	defer func() {
 		if err != nil {
-			err = eventFailed(&events[len(f.plan)], err)
+			err = eventFailed(&events[len(f.plan)-first], err)
 		}
 	}()
 	defer recovered(&err)
 	for i := range events {
-		keys, err := f.keysOf(&events[i])
+		before := len(f.keys)
+		keys, err := f.keysOf(&events[i], f.keys[before:])
 		if err != nil && !errors.Is(err, projector.ErrUnnamedType) && !errors.Is(err, projector.ErrNoKey) {
 			return err
 		}
-		for _, key := range keys {
-			f.touched = append(f.touched, f.entry(key))
-		}
-		f.plan = append(f.plan, step{len(f.touched), err})
-		if f.enough(i) || i%lookAtClock == 0 && time.Since(began) > longest {
+		f.keys = append(f.keys[:before], keys...)
+		f.plan = append(f.plan, step{len(f.keys), err})
+		if i%lookAtClock == 0 && time.Since(began) > longest {
 			return nil
 		}
 	}
 	return nil
 }
 
-// enough says whether to stop after event i.
-func (f *fold) enough(i int) bool {
-	return len(f.absent) >= f.misses || len(f.absent) == 0 && i >= chunk-1
-}
-
-func (f *fold) keysOf(e *projector.Event) (keys []string, err error) {
+func (f *fold) keysOf(e *projector.Event, keys []string) ([]string, error) {
 	if err := f.decoder.Decode(e); err != nil {
 		return nil, err
 	}
-	f.keys, err = f.reducer.Keys(e, f.keys[:0])
-	if err == nil && len(f.keys) == 0 {
+	keys, err := f.reducer.Keys(e, keys)
+	if err == nil && len(keys) == 0 {
 		return nil, projector.ErrNoKey
 	}
-	return f.keys, err
+	return keys, err
 }
 
-func (f *fold) entry(key string) *entry {
-	if e := f.cache.get(key); e != nil {
+// findEntries finds the entities of the keys that were found last.
+func (f *fold) findEntries() {
+	keys := f.keys[len(f.touched):]
+	f.hashes = f.hashes[:0]
+	for _, key := range keys {
+		f.hashes = append(f.hashes, f.cache.hash(key))
+	}
+	f.warmth += f.cache.warm(f.hashes)
+	for i, key := range keys {
+		f.touched = append(f.touched, f.entry(key, f.hashes[i]))
+	}
+}
+
+func (f *fold) entry(key string, hash uint64) *entry {
+	if e := f.cache.get(key, hash); e != nil {
 		return e
 	}
 	isNew := f.cache.isNew(key)
-	e := f.cache.add(key)
+	e := f.cache.add(key, hash)
 	if !isNew {
 		f.absent = append(f.absent, e)
 	}
@@ -252,7 +275,7 @@ func (f *fold) undo(e *projector.Event, touched []*entry) {
 // doubt makes entities ones that are written whole.
 func (f *fold) doubt(keys []string) {
 	for _, key := range keys {
-		if t := f.cache.get(key); t != nil {
+		if t := f.cache.get(key, f.cache.hash(key)); t != nil {
 			t.state.Doubt()
 			f.lanes.touch(t)
 		}

@@ -212,8 +212,8 @@ func TestAnErrorOfLoadingKeepsNothing(t *testing.T) {
 	f := newFold(asTyped{}, sums{}, testSchema(t), 1<<20)
 	broken := errors.New("away")
 	_, err := f.some(t.Context(), []projector.Event{event(1, "a")}, func(context.Context, []string, []*projector.State) error { return broken })
-	if !errors.Is(err, broken) || len(f.cache.byKey) != 0 || f.cache.bytes != 0 || f.at.tally.read != 0 {
-		t.Errorf("%v; %d cached, %d bytes", err, len(f.cache.byKey), f.cache.bytes)
+	if !errors.Is(err, broken) || f.cache.index.used != 0 || f.cache.bytes != 0 || f.at.tally.read != 0 {
+		t.Errorf("%v; %d cached, %d bytes", err, f.cache.index.used, f.cache.bytes)
 	}
 }
 
@@ -231,8 +231,8 @@ func TestTheCacheKeepsItsBudget(t *testing.T) {
 			t.Fatalf("%d bytes after %d events", f.cache.bytes, i)
 		}
 	}
-	if len(f.cache.byKey) == 0 || len(f.cache.byKey) != len(f.cache.ring) {
-		t.Errorf("%d entities, %d in the ring", len(f.cache.byKey), len(f.cache.ring))
+	if f.cache.index.used == 0 || f.cache.index.used != len(f.cache.ring) {
+		t.Errorf("%d entities, %d in the ring", f.cache.index.used, len(f.cache.ring))
 	}
 }
 
