@@ -82,7 +82,7 @@ func (w *wire) entries(b *Batch, stream string, count, most int) error {
 	if n > count {
 		return fmt.Errorf("%w: %d entries where %d were asked for", errCorrupt, n, count)
 	}
-	for len(b.Events) < n {
+	for b.swift(n); len(b.Events) < n; b.swift(n) {
 		want, err := b.event()
 		if err != nil {
 			return err
