@@ -42,8 +42,6 @@ func (b *Batch) Release() {
 	b.owner, b.buf, b.fields, b.Events = nil, nil, nil, nil
 }
 
-func (b *Batch) empty() bool { return len(b.Events) == 0 }
-
 // memory is what one batch after another is made of.
 type memory struct {
 	buf    []byte
@@ -65,7 +63,7 @@ func (r *Reader) keep(m memory) {
 func (r *Reader) newBatch(position projector.ID) *Batch {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	m := memory{buf: make([]byte, 0, firstBuffer)}
+	var m memory
 	if last := len(r.free) - 1; last >= 0 {
 		m, r.free = r.free[last], r.free[:last]
 	}
@@ -79,7 +77,7 @@ func (b *Batch) room(n int) {
 		return
 	}
 	rest := b.buf[b.pos:]
-	larger := make([]byte, len(rest), max(2*cap(b.buf), len(rest)+n))
+	larger := make([]byte, len(rest), max(firstBuffer, 2*cap(b.buf), len(rest)+n))
 	copy(larger, rest)
 	b.buf, b.pos = larger, 0
 }

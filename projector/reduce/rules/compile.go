@@ -48,6 +48,7 @@ func (c *compiler) reducer(r contract.Reducer) *reducer {
 			compiled.byType[typ] = append(compiled.byType[typ], step)
 		}
 	}
+	compiled.arrange()
 	return compiled
 }
 
@@ -74,6 +75,7 @@ func (c *compiler) rule(i int, source contract.Rule) *rule {
 			compiled.unset = append(compiled.unset, slot)
 		}
 	}
+	compiled.direct = compiled.isDirect()
 	return compiled
 }
 

@@ -204,7 +204,7 @@ func TestSimpleConditionsTakeTheFastPath(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := r.(*reducer).byType["T"][0].test.operator != ""; got != want {
+			if got := r.(*reducer).byType["T"][0].test.verdicts[0] != undecided; got != want {
 				t.Errorf("simple: %v, want %v", got, want)
 			}
 		})
