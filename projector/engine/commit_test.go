@@ -91,7 +91,7 @@ func TestACommitThatFailsOrWhoseReplyIsLostIsNeitherLostNorDoubled(t *testing.T)
 				ctx, cancel := context.WithCancel(t.Context())
 				done := make(chan error, 1)
 				go func() { done <- e.Run(ctx) }()
-				eventually(t, "at the tail", func() bool { return f.position() == 6000 })
+				eventually(t, "at the tail", func() bool { return e.Status().Events == 6000 })
 				cancel()
 				if err := <-done; err != nil {
 					t.Errorf("Run: %v", err)
