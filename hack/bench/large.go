@@ -8,7 +8,7 @@ const largeLimitMiB = 256
 // largeGroup is one replay of a long stream in little memory. It has no
 // baseline to take turns with, and one run tells whether memory grows.
 func (b *bench) largeGroup(ctx context.Context) ([]result, error) {
-	sc, err := b.newScene(ctx, workload{b.largeEvents, b.largeEntities, uniform})
+	sc, err := b.newScene(ctx, theProjector, workload{b.largeEvents, b.largeEntities, uniform})
 	if err != nil {
 		return nil, err
 	}

@@ -18,14 +18,11 @@ func (b *bench) profile(ctx context.Context, dir string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	sc, err := b.newScene(ctx, workload{b.events, b.entities, uniform})
+	sc, err := b.newScene(ctx, projectorProfiling, workload{b.events, b.entities, uniform})
 	if err != nil {
 		return err
 	}
 	defer sc.close()
-	if sc.projector.binary, err = b.build(ctx, projectorProfiling); err != nil {
-		return err
-	}
 	sc.projector.environment = []string{"REFOLD_BENCH_CPU_PROFILE=" + file}
 	if err := sc.replay(ctx); err != nil {
 		return err

@@ -8,7 +8,7 @@ import (
 // replayGroup is a replay of many events into fewer hashes, beside a drain and
 // beside the tutorial's program.
 func (b *bench) replayGroup(ctx context.Context) ([]result, error) {
-	sc, err := b.newScene(ctx, workload{b.events, b.entities, uniform})
+	sc, err := b.newScene(ctx, theProjector, workload{b.events, b.entities, uniform})
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +64,7 @@ func (sc *scene) naive(ctx context.Context) (seconds float64, err error) {
 
 // zipfGroup is the same replay where few entities have most of the events.
 func (b *bench) zipfGroup(ctx context.Context) ([]result, error) {
-	sc, err := b.newScene(ctx, workload{b.events, b.entities, zipf})
+	sc, err := b.newScene(ctx, theProjector, workload{b.events, b.entities, zipf})
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -77,14 +78,17 @@ func (r report) merged(file string) report {
 }
 
 func (r report) write(file string) error {
-	data, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetIndent("", "  ")
+	encoder.SetEscapeHTML(false) // ">=" is for people
+	if err := encoder.Encode(r); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return err
 	}
-	return os.WriteFile(file, append(data, '\n'), 0o644)
+	return os.WriteFile(file, text.Bytes(), 0o644)
 }
 
 func printTable(out io.Writer, results []result) {

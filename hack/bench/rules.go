@@ -4,7 +4,7 @@ import "context"
 
 // rulesGroup is the same fold as rules in a manifest and as a reducer in Go.
 func (b *bench) rulesGroup(ctx context.Context) ([]result, error) {
-	sc, err := b.newScene(ctx, workload{b.events, b.entities, uniform})
+	sc, err := b.newScene(ctx, theProjector, workload{b.events, b.entities, uniform})
 	if err != nil {
 		return nil, err
 	}

@@ -26,9 +26,9 @@ type replayed struct {
 	memory              memory
 }
 
-// newScene builds the real projector and fills a server. The caller closes the scene.
-func (b *bench) newScene(ctx context.Context, w workload) (*scene, error) {
-	binary, err := b.build(ctx, theProjector)
+// newScene builds a projector and fills a server. The caller closes the scene.
+func (b *bench) newScene(ctx context.Context, pkg string, w workload) (*scene, error) {
+	binary, err := b.build(ctx, pkg)
 	if err != nil {
 		return nil, err
 	}

@@ -5,7 +5,7 @@ import "context"
 // uniqueGroup is a replay in which no two events are of one entity, so that
 // there is nothing to coalesce and each event is a hash to write.
 func (b *bench) uniqueGroup(ctx context.Context) ([]result, error) {
-	sc, err := b.newScene(ctx, workload{b.events, b.events, once})
+	sc, err := b.newScene(ctx, theProjector, workload{b.events, b.events, once})
 	if err != nil {
 		return nil, err
 	}
