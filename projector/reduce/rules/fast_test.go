@@ -2,6 +2,7 @@ package rules
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -292,7 +293,7 @@ func TestFastPathAllocatesNothing(t *testing.T) {
 			s, keys, scratch, n := projector.NewState(schema), make([]string, 0, 1), []byte(nil), 0
 			fold := func() {
 				n++
-				if keys, err = r.Keys(events[n%2], keys[:0]); err != nil && err != projector.ErrNoKey {
+				if keys, err = r.Keys(events[n%2], keys[:0]); err != nil && !errors.Is(err, projector.ErrNoKey) {
 					t.Fatal(err)
 				}
 				if err := r.Reduce(events[n%2], "key", s); err != nil {
