@@ -65,7 +65,7 @@ func dropFences(t *testing.T, b *bench) {
 	if err := b.open(t).Drop(b.ctx, claim.Projection, false); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Commit(b.ctx, []readmodel.Entity{b.user(t, "x", projector.IntegerValue(1))}, at(cp, 2)); err == nil {
+	if err := b.try(p, at(cp, 2), b.user(t, "x", projector.IntegerValue(1))); err == nil {
 		t.Error("a writer went on after the drop")
 	}
 	unchanged(t, b, map[string]string{})

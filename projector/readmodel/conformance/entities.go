@@ -99,10 +99,12 @@ func deletes(t *testing.T, b *bench) {
 	p, cp := b.claim(t, b.open(t), claim)
 	ann := b.user(t, "ann", projector.StringValue("Ann"))
 	b.commit(t, p, at(cp, 1), ann)
-	b.commit(t, p, at(cp, 2), b.gone(ann))
+	ann.State.Delete()
+	b.commit(t, p, at(cp, 2), ann)
 	if b.load(t, p, "ann").Exists() || b.server.Lookup(t, "ann") != nil {
 		t.Error("the entity is still there")
 	}
+	set(ann, projector.StringValue("Ann again"))
 	b.commit(t, p, at(cp, 3), ann)
 	if !b.load(t, p, "ann").Exists() {
 		t.Error("a deleted entity could not be made again")
@@ -113,13 +115,12 @@ func existsWithoutFields(t *testing.T, b *bench) {
 	p, cp := b.claim(t, b.open(t), claim)
 	bare := b.user(t, "bare")
 	b.commit(t, p, at(cp, 1), bare)
-	loaded := b.load(t, p, "bare")
-	if !loaded.Exists() {
+	bare.State = b.load(t, p, "bare")
+	if !bare.State.Exists() {
 		t.Fatal("the entity does not exist")
 	}
-	full := b.user(t, "bare", projector.IntegerValue(1))
-	full.Stored = loaded
-	b.commit(t, p, at(cp, 2), full)
+	set(bare, projector.IntegerValue(1))
+	b.commit(t, p, at(cp, 2), bare)
 	if got := b.load(t, p, "bare").Get("i").Int(); got != 1 {
 		t.Errorf("i = %d, want 1", got)
 	}
@@ -127,17 +128,16 @@ func existsWithoutFields(t *testing.T, b *bench) {
 
 func unsets(t *testing.T, b *bench) {
 	p, cp := b.claim(t, b.open(t), claim)
-	was := b.user(t, "1", projector.StringValue("x"), projector.IntegerValue(1))
-	b.commit(t, p, at(cp, 1), was)
-	is := b.user(t, "1", projector.IntegerValue(2))
-	is.Stored = was.State
-	b.commit(t, p, at(cp, 2), is)
+	e := b.user(t, "1", projector.StringValue("x"), projector.IntegerValue(1))
+	b.commit(t, p, at(cp, 1), e)
+	e.State.UnsetAt(slotOf(projector.String))
+	set(e, projector.IntegerValue(2))
+	b.commit(t, p, at(cp, 2), e)
 	if diff := cmp.Diff(map[string]string{"i": "2"}, b.server.Lookup(t, "1")); diff != "" {
 		t.Error(diff)
 	}
-	none := b.user(t, "1")
-	none.Stored = is.State
-	b.commit(t, p, at(cp, 3), none)
+	e.State.UnsetAt(slotOf(projector.Integer))
+	b.commit(t, p, at(cp, 3), e)
 	if got := b.load(t, p, "1"); !got.Exists() || got.Get("i").IsSet() {
 		t.Error("unsetting the last field deleted the entity, or left the field")
 	}
@@ -186,7 +186,7 @@ func foreignCommit(t *testing.T, b *bench) {
 	b.server.Plant(t, "2")
 	was := b.server.Everything(t)
 	one := projector.IntegerValue(1)
-	err := p.Commit(b.ctx, []readmodel.Entity{b.user(t, "1", one), b.user(t, "2", one)}, at(cp, 1))
+	err := b.try(p, at(cp, 1), b.user(t, "1", one), b.user(t, "2", one))
 	wantFault(t, err, contract.ReasonNotOwned, "2")
 	unchanged(t, b, was)
 }

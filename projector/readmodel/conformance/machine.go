@@ -115,7 +115,7 @@ func (w *writer) commit(rt *rapid.T, before func()) {
 	changed, err := w.fold(ctx, n)
 	if err == nil {
 		before()
-		err = w.partition.Commit(ctx, changed, w.after(n))
+		err = w.partition.Commit(ctx, prepare(w.partition, w.after(n), changed...))
 	}
 	holder := w.machine.holder
 	switch {
@@ -133,29 +133,26 @@ func (w *writer) commit(rt *rapid.T, before func()) {
 func (w *writer) after(n int) readmodel.Checkpoint { return at(w.at, w.at.Position.Ms+uint64(n)) }
 
 func (w *writer) fold(ctx context.Context, n int) ([]readmodel.Entity, error) {
-	keys, states, stored := entities(w.machine.schema)
+	keys, states := entities(w.machine.schema)
 	if err := w.partition.Load(ctx, keys, states); err != nil {
 		return nil, err
-	}
-	for i := range states {
-		stored[i].CopyFrom(states[i])
 	}
 	for i := w.at.Position.Ms + 1; i <= w.after(n).Position.Ms; i++ {
 		foldOne(states[i%7], i)
 	}
 	changed := make([]readmodel.Entity, len(keys))
 	for i := range keys {
-		changed[i] = readmodel.Entity{Key: keys[i], State: states[i], Stored: stored[i]}
+		changed[i] = readmodel.Entity{Key: keys[i], State: states[i]}
 	}
 	return changed, nil
 }
 
-func entities(s *projector.Schema) (keys []string, states, stored []*projector.State) {
+func entities(s *projector.Schema) (keys []string, states []*projector.State) {
 	for i := range 7 {
 		keys = append(keys, fmt.Sprint(i))
-		states, stored = append(states, projector.NewState(s)), append(stored, projector.NewState(s))
+		states = append(states, projector.NewState(s))
 	}
-	return keys, states, stored
+	return keys, states
 }
 
 func foldOne(s *projector.State, i uint64) {

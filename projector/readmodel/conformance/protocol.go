@@ -17,7 +17,7 @@ func startsWhereTold(t *testing.T, b *bench) {
 	c := claim
 	c.Start = projector.ID{Ms: 7, Seq: 3}
 	_, got := b.claim(t, b.open(t), c)
-	want := readmodel.Checkpoint{Position: c.Start, Entries: -1, Epoch: 1}
+	want := readmodel.Checkpoint{Mark: readmodel.Mark{Position: c.Start, Entries: -1}, Epoch: 1, Empty: true}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
@@ -41,7 +41,7 @@ func fenced(t *testing.T, b *bench) {
 	b.commit(t, old, at(cp, 1), b.user(t, "1", projector.IntegerValue(1)))
 	b.claim(t, b.open(t), claim)
 	was := b.server.Everything(t)
-	wantFenced(t, old.Commit(b.ctx, []readmodel.Entity{b.user(t, "2", projector.IntegerValue(2))}, at(cp, 2)))
+	wantFenced(t, b.try(old, at(cp, 2), b.user(t, "2", projector.IntegerValue(2))))
 	unchanged(t, b, was)
 }
 
@@ -50,9 +50,9 @@ func twoWriters(t *testing.T, b *bench) {
 	for round := range uint64(5) {
 		p1, cp1 := b.claim(t, one, claim)
 		p2, cp2 := b.claim(t, two, claim)
-		wantFenced(t, p1.Commit(b.ctx, nil, at(cp1, 100)))
+		wantFenced(t, b.try(p1, at(cp1, 100)))
 		b.commit(t, p2, at(cp2, round))
-		wantFenced(t, p1.Commit(b.ctx, nil, at(cp1, 101)))
+		wantFenced(t, b.try(p1, at(cp1, 101)))
 		got, err := p1.Position(b.ctx)
 		if err != nil || got.Position.Ms != round || got.Epoch != cp2.Epoch {
 			t.Fatalf("the position is %+v (%v), want %d of epoch %d", got, err, round, cp2.Epoch)
@@ -108,7 +108,7 @@ func lostReply(t *testing.T, b *bench) {
 	p, cp := b.claim(t, b.server.Open(t, b.schema, proxy), claim)
 	proxy.LoseNextReply()
 	// An entity that is stored already: the commit is its one round trip.
-	err := p.Commit(b.ctx, nil, at(cp, 9))
+	err := b.try(p, at(cp, 9))
 	if !errors.Is(err, readmodel.ErrOutcomeUnknown) {
 		t.Fatalf("want ErrOutcomeUnknown, got %v", err)
 	}
@@ -138,7 +138,7 @@ func allOrNothing(t *testing.T, b *bench) {
 	b.server.Plant(t, "z") // the last of many
 	was := b.server.Everything(t)
 	one := projector.IntegerValue(1)
-	if err := p.Commit(b.ctx, []readmodel.Entity{b.user(t, "a", one), b.user(t, "b", one), b.user(t, "z", one)}, at(cp, 1)); err == nil {
+	if err := b.try(p, at(cp, 1), b.user(t, "a", one), b.user(t, "b", one), b.user(t, "z", one)); err == nil {
 		t.Fatal("it was not refused")
 	}
 	unchanged(t, b, was)
@@ -186,7 +186,7 @@ func gaveWay(t *testing.T, b *bench) {
 	other.Revision = "r2"
 	b.claim(t, b.open(t), other)
 	was := b.server.Everything(t)
-	wantFenced(t, old.Commit(b.ctx, []readmodel.Entity{b.user(t, "1", projector.IntegerValue(1))}, at(cp, 1)))
+	wantFenced(t, b.try(old, at(cp, 1), b.user(t, "1", projector.IntegerValue(1))))
 	unchanged(t, b, was)
 }
 

@@ -4,9 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 
 	"github.com/refold-dev/refold/projector/contract"
 	"github.com/refold-dev/refold/projector/fault"
@@ -17,14 +16,19 @@ import (
 // a commit, came between its reads and its write.
 const claimAttempts = 10
 
-// errContended says that the ledger changed between WATCH and EXEC.
-var errContended = errors.New("the ledger changed while it was looked at")
-
 // Claim implements readmodel.Store.
 func (s *Store) Claim(ctx context.Context, c readmodel.Claim) (readmodel.Partition, readmodel.Checkpoint, error) {
-	p := s.open(c)
+	p, err := s.open(ctx, c)
+	if err != nil {
+		return nil, readmodel.Checkpoint{}, err
+	}
+	release := p.wire.During(ctx)
+	defer release()
+	if p.restores, err = p.mayRestore(); err != nil {
+		return nil, readmodel.Checkpoint{}, redisFault(err)
+	}
 	for range claimAttempts {
-		cp, err := p.claim(ctx, c)
+		cp, err := p.claim(c)
 		if err == nil {
 			return p, cp, nil
 		}
@@ -47,12 +51,12 @@ type ledger struct {
 }
 
 // claim is one attempt: look, decide, write.
-func (p *partition) claim(ctx context.Context, c readmodel.Claim) (readmodel.Checkpoint, error) {
-	found, err := p.look(ctx)
+func (p *partition) claim(c readmodel.Claim) (readmodel.Checkpoint, error) {
+	found, err := p.find()
 	if err != nil {
 		return readmodel.Checkpoint{}, err
 	}
-	giveWay, err := p.others(ctx, found.control)
+	giveWay, err := p.others(found.control)
 	if err != nil {
 		return readmodel.Checkpoint{}, err
 	}
@@ -60,55 +64,52 @@ func (p *partition) claim(ctx context.Context, c readmodel.Claim) (readmodel.Che
 	if err != nil {
 		return readmodel.Checkpoint{}, err
 	}
-	return cp, p.write(ctx, c, cp, found.control, giveWay)
+	cp.Empty = found.keys == 0
+	return cp, p.write(c, cp, found, giveWay)
 }
 
-// look watches and reads the ledger. The empty transaction before that lets go
+// find watches and reads the ledger. The empty transaction before that lets go
 // of an earlier attempt's WATCH, and shows that this user may use transactions:
 // where MULTI is refused, Redis takes what follows for commands of their own.
-func (p *partition) look(ctx context.Context) (ledger, error) {
-	pipe := p.conn.Pipeline()
-	multi, exec := pipe.Do(ctx, "multi"), pipe.Do(ctx, "exec")
-	watched := pipe.Do(ctx, "watch", p.names.control, p.names.position, p.names.keys)
-	controlReply := pipe.HGetAll(ctx, p.names.control)
-	positionReply := pipe.HGetAll(ctx, p.names.position)
-	keysReply := pipe.SCard(ctx, p.names.keys)
-	send(ctx, pipe)
-	for _, reply := range []struct {
-		key string
-		err error
-	}{
-		{p.names.control, multi.Err()},
-		{p.names.control, exec.Err()},
-		{p.names.control, watched.Err()},
-		{p.names.control, controlReply.Err()},
-		{p.names.position, positionReply.Err()},
-		{p.names.keys, keysReply.Err()},
-	} {
-		if reply.err != nil {
-			return ledger{}, ledgerFault(reply.key, reply.err)
+func (p *partition) find() (ledger, error) {
+	n := p.names
+	commands := [][]string{
+		{"MULTI"}, {"EXEC"}, {"WATCH", n.control, n.position, n.keys},
+		{"HGETALL", n.control}, {"HGETALL", n.position}, {"SCARD", n.keys},
+	}
+	replies, err := ask(p.wire, commands...)
+	if err != nil {
+		return ledger{}, redisFault(err)
+	}
+	for i, key := range []string{n.control, n.control, n.control, n.control, n.position, n.keys} {
+		if err := replies[i].err; err != nil {
+			return ledger{}, ledgerFault(key, err)
 		}
 	}
-	parsed, err := parseControl(p.names.control, controlReply.Val())
-	return ledger{parsed, positionReply.Val(), keysReply.Val()}, err
+	parsed, err := parseControl(n.control, replies[3].pairs())
+	return ledger{parsed, replies[4].pairs(), replies[5].number}, err
 }
 
 // others watches and looks at the ledgers of other revisions: those that have
 // folded nothing give way, any other is in the way.
-func (p *partition) others(ctx context.Context, c control) (giveWay []names, err error) {
+func (p *partition) others(c control) (giveWay []names, err error) {
 	for listed := range c.ledgers {
 		other := namesOfLedger(p.names.projection, listed)
 		if other.revision == p.names.revision {
 			continue
 		}
-		pipe := p.conn.Pipeline()
-		pipe.Do(ctx, "watch", other.position, other.keys)
-		events := pipe.HGet(ctx, other.position, fieldEvents)
-		keys := pipe.SCard(ctx, other.keys)
-		if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
-			return nil, ledgerFault(other.position, err)
+		replies, err := ask(p.wire, []string{"WATCH", other.position, other.keys},
+			[]string{"HMGET", other.position, fieldEvents, fieldLanes}, []string{"SCARD", other.keys})
+		if err != nil {
+			return nil, redisFault(err)
 		}
-		if (events.Val() != "0" && events.Val() != "") || keys.Val() > 0 {
+		for _, reply := range replies {
+			if reply.err != nil {
+				return nil, ledgerFault(other.position, reply.err)
+			}
+		}
+		events, lanes := replies[1].list[0].text, replies[1].list[1].text
+		if (events != "0" && events != "") || lanes != "" || replies[2].number > 0 {
 			return nil, replayNeeded(fmt.Sprintf("the read model was folded by revision %s; revision %s folds otherwise", other.revision, p.names.revision))
 		}
 		giveWay = append(giveWay, other)
@@ -133,7 +134,7 @@ func (p *partition) next(found ledger, c readmodel.Claim) (readmodel.Checkpoint,
 	case found.keys > 0:
 		return readmodel.Checkpoint{}, foreignLedger(p.names.keys, nil)
 	}
-	return readmodel.Checkpoint{Position: c.Start, Entries: -1, Epoch: c.Held + 1}, nil
+	return readmodel.Checkpoint{Mark: readmodel.Mark{Position: c.Start, Entries: -1}, Epoch: c.Held + 1}, nil
 }
 
 // raise is the stored checkpoint under the next epoch. An epoch above the one
@@ -153,31 +154,29 @@ func (p *partition) raise(position map[string]string, held int64) (readmodel.Che
 }
 
 // write raises the epoch and watches for the first commit, in one round trip.
-func (p *partition) write(ctx context.Context, c readmodel.Claim, cp readmodel.Checkpoint, was control, giveWay []names) error {
-	pipe := p.conn.Pipeline()
-	pipe.Do(ctx, "multi")
+func (p *partition) write(c readmodel.Claim, cp readmodel.Checkpoint, found ledger, giveWay []names) error {
+	t := p.pool.take()
+	defer p.pool.give(t)
 	for _, other := range giveWay {
-		pipe.Do(ctx, "unlink", other.position, other.keys, other.bare)
-		pipe.Do(ctx, "hdel", p.names.control, ledgerPrefix+other.ledger)
+		t.command("UNLINK", other.position, other.keys, other.bare)
+		t.command("HDEL", p.names.control, ledgerPrefix+other.ledger)
 	}
-	pipe.Do(ctx, "hset", p.names.control, fieldMarker, markerVersion, fieldActive, c.Revision,
+	t.command("HSET", p.names.control, fieldMarker, markerVersion, fieldActive, c.Revision,
 		fieldUID, c.UID, ledgerPrefix+p.names.ledger, p.store.prefix)
-	if !was.created {
-		pipe.Do(ctx, "hset", p.names.control, fieldCreated, time.Now().UTC().Format(time.RFC3339))
+	if !found.control.created {
+		t.command("HSET", p.names.control, fieldCreated, time.Now().UTC().Format(time.RFC3339))
 	}
-	pipe.Do(ctx, append(positionArgs(p.names.position, cp), fieldHolder, p.store.holder)...)
-	exec := pipe.Do(ctx, "exec")
-	watched := p.queueWatch(ctx, pipe)
-	cmds := send(ctx, pipe)
-	switch err := execError(cmds, exec); {
-	case errors.Is(err, readmodel.ErrOutcomeUnknown):
-		return redisFault(exec.Err()) // a claim can be made again
-	case err != nil:
-		return err
+	t.id, t.lanes = cp.Position.Append(t.id), append(t.lanes, found.position[fieldLanes]...)
+	t.command("HSET", p.names.position, fieldID, cp.Position.String(), fieldEpoch, strconv.FormatInt(cp.Epoch, 10),
+		fieldEntries, strconv.FormatInt(cp.Entries, 10), fieldEvents, strconv.FormatInt(cp.Events, 10), fieldHolder, p.store.holder)
+	p.end(t)
+	_, err := p.execute(t)
+	if errors.Is(err, readmodel.ErrOutcomeUnknown) {
+		return redisFault(err) // a claim can be made again
 	}
-	if _, err := p.whole(exec, 0, nil); err != nil {
-		return err
+	if err == nil && p.seen.err != nil {
+		return ledgerFault(p.names.position, p.seen.err)
 	}
-	p.epoch, p.at = cp.Epoch, cp.Position
-	return p.readWatch(watched)
+	p.epoch, p.lanes = cp.Epoch, cp.Lanes != nil
+	return err
 }

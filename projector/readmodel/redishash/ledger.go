@@ -2,15 +2,12 @@ package redishash
 
 import (
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/refold-dev/refold/projector"
-	"github.com/refold-dev/refold/projector/contract"
-	"github.com/refold-dev/refold/projector/fault"
 	"github.com/refold-dev/refold/projector/readmodel"
 	"github.com/refold-dev/refold/projector/redisconn"
 )
@@ -35,6 +32,7 @@ const (
 	fieldEpoch   = "epoch"
 	fieldEntries = "entries"
 	fieldEvents  = "events"
+	fieldLanes   = "lanes"  // absent at the tail, where all lanes are at id
 	fieldHolder  = "holder" // who claimed last, for people and for a claim whose reply was lost
 )
 
@@ -92,7 +90,7 @@ func parseControl(key string, fields map[string]string) (control, error) {
 // parsePosition fails with ReasonNotOwned for a hash that Refold did not write.
 func parsePosition(key string, fields map[string]string) (readmodel.Checkpoint, error) {
 	id, err := projector.ParseID(fields[fieldID])
-	cp := readmodel.Checkpoint{Position: id}
+	cp := readmodel.Checkpoint{Mark: readmodel.Mark{Position: id}}
 	for _, number := range []struct {
 		name string
 		into *int64
@@ -100,16 +98,13 @@ func parsePosition(key string, fields map[string]string) (readmodel.Checkpoint, 
 		n, numberErr := strconv.ParseInt(fields[number.name], 10, 64)
 		*number.into, err = n, errors.Join(err, numberErr)
 	}
+	if text := fields[fieldLanes]; text != "" && err == nil {
+		cp.Lanes, err = parseLanes(text, id)
+	}
 	if err != nil {
 		return readmodel.Checkpoint{}, foreignLedger(key, err)
 	}
 	return cp, nil
-}
-
-// positionArgs is HSET of the whole checkpoint.
-func positionArgs(key string, cp readmodel.Checkpoint) []any {
-	return []any{"hset", key, fieldID, cp.Position.String(), fieldEpoch, cp.Epoch,
-		fieldEntries, cp.Entries, fieldEvents, cp.Events}
 }
 
 // ledgerFault turns an error of reading or writing the ledger into a fault.
@@ -130,88 +125,3 @@ func redisFault(err error) error {
 }
 
 func isWrongType(err error) bool { return redis.HasErrorPrefix(err, "WRONGTYPE") }
-
-func foreignLedger(key string, cause error) error {
-	return &fault.Error{
-		Reason:    contract.ReasonNotOwned,
-		Message:   fmt.Sprintf("the key %q holds something that Refold did not write; its ledger belongs there", key),
-		Remedy:    "rename or delete that key, or give the Projection another name; it is looked at again by itself",
-		Permanent: true,
-		Err:       cause,
-	}
-}
-
-// ledgerGone is for a ledger that was there when the partition was claimed.
-// Claiming again tells whether it can be made anew.
-func ledgerGone(key string) error {
-	return &fault.Error{
-		Reason:  contract.ReasonNotOwned,
-		Message: fmt.Sprintf("the ledger %q was removed or changed by something else while it was in use", key),
-		Remedy:  "nothing: the partition is claimed again; find out what changes the read model's ledger",
-	}
-}
-
-func foreignEntity(key string) error {
-	return &fault.Error{
-		Reason:    contract.ReasonNotOwned,
-		Message:   fmt.Sprintf("the key %q exists and was not made by this Projection", key),
-		Remedy:    "rename or delete that key, or choose another readModel.redisHash.keyPrefix; it is looked at again by itself",
-		Permanent: true,
-	}
-}
-
-func changedByHand(key, what string) error {
-	return &fault.Error{
-		Reason:    contract.ReasonNotOwned,
-		Message:   fmt.Sprintf("the key %q was changed by something other than Refold: %s", key, what),
-		Remedy:    "put back what was there, or delete the Projection with deletionPolicy Delete and create it again",
-		Permanent: true,
-	}
-}
-
-// errPartial marks a commit of which not all was written.
-var errPartial = errors.New("the transaction was executed in part")
-
-func partial(format, what string) error {
-	f := broken(fmt.Sprintf(format, what))
-	f.Err = errPartial
-	return f
-}
-
-func broken(message string) *fault.Error {
-	return &fault.Error{
-		Reason:    contract.ReasonNotOwned,
-		Message:   message,
-		Remedy:    "delete the Projection with deletionPolicy Delete and create it again: its read model is not exact any more; find out what writes to its keys",
-		Permanent: true,
-	}
-}
-
-// rewritten is for an entity that was not in the server as it was left there.
-func rewritten(key string) error {
-	return &fault.Error{
-		Reason:  contract.ReasonNotOwned,
-		Message: fmt.Sprintf("the key %q was changed or removed by something other than Refold", key),
-		Remedy:  "nothing: it was written anew. Find out what changes it; the Redis' maxmemory-policy must be noeviction",
-	}
-}
-
-// vanished is for an entity of which Redis has nothing left. Folding on would
-// take it for one that never had a field.
-func vanished(key string) error {
-	return &fault.Error{
-		Reason:    contract.ReasonNotOwned,
-		Message:   fmt.Sprintf("the key %q was removed by something other than Refold: deleted, expired or evicted", key),
-		Remedy:    "put back what was there, or delete the Projection with deletionPolicy Delete and create it again; set the Redis' maxmemory-policy to noeviction",
-		Permanent: true,
-	}
-}
-
-func replayNeeded(message string) error {
-	return &fault.Error{
-		Reason:    contract.ReasonReplayNeeded,
-		Message:   message,
-		Remedy:    "revert the change, or delete the Projection with deletionPolicy Delete and create it again: replays come with a later release",
-		Permanent: true,
-	}
-}

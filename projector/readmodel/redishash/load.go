@@ -2,22 +2,32 @@ package redishash
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"slices"
-
-	"github.com/redis/go-redis/v9"
+	"unsafe"
 
 	"github.com/refold-dev/refold/projector"
 	"github.com/refold-dev/refold/projector/readmodel"
+	"github.com/refold-dev/refold/projector/redisconn"
 )
 
 // Load implements readmodel.Partition: two round trips per thousand keys, the
-// first to learn which of them are ours.
+// first to learn which of them are ours. It has a connection of its own, which
+// is opened when it is needed and given up after any error.
 func (p *partition) Load(ctx context.Context, keys []string, states []*projector.State) error {
+	if p.loader == nil {
+		var err error
+		if p.loader, err = redisconn.OpenWire(ctx, p.store.client); err != nil {
+			p.loader = nil
+			return redisFault(err)
+		}
+	}
+	release := p.loader.During(ctx)
+	defer release()
 	for len(keys) > 0 {
 		n := min(len(keys), wordsPerCommand)
-		if err := p.load(ctx, keys[:n], states[:n]); err != nil {
+		if err := p.load(keys[:n], states[:n]); err != nil {
+			p.loader.Close()
+			p.loader = nil
 			return err
 		}
 		keys, states = keys[n:], states[n:]
@@ -25,113 +35,139 @@ func (p *partition) Load(ctx context.Context, keys []string, states []*projector
 	return nil
 }
 
-func (p *partition) load(ctx context.Context, keys []string, states []*projector.State) error {
-	ours, err := p.members(ctx, keys)
-	if err != nil {
+func (p *partition) load(keys []string, states []*projector.State) error {
+	if err := p.members(p.names.keys, keys); err != nil {
 		return err
 	}
-	pipe := p.conn.Pipeline()
-	rows := make([]*redis.SliceCmd, len(keys))
-	absent := []any{"exists"}
-	for i, key := range keys {
-		if ours[i] {
-			rows[i] = redis.NewSliceCmd(ctx, append([]any{"hmget", p.store.prefix + key}, p.fields...)...)
-			_ = pipe.Process(ctx, rows[i])
-		} else {
-			absent = append(absent, p.store.prefix+key)
-		}
+	absent := p.queueRows(keys)
+	if err := p.loader.Send(p.request); err != nil {
+		return redisFault(err)
 	}
-	foreign := pipe.Do(ctx, append(absent, p.names.position)...)
-	send(ctx, pipe)
 	var bare []string
-	for i, row := range rows {
-		if row == nil {
+	for i, state := range states {
+		if !p.ours[i] {
 			continue
 		}
-		if err := p.parse(p.store.prefix+keys[i], row, states[i]); err != nil {
+		if err := p.row(keys[i], state); err != nil {
 			return err
 		}
-		if isBare(states[i]) {
+		if c := count(state); c.set == 0 {
 			bare = append(bare, keys[i])
 		}
+		state.MarkStored()
 	}
-	if err := p.allBare(ctx, bare); err != nil {
+	if err := p.noneForeign(absent); err != nil {
 		return err
 	}
-	return p.noneForeign(ctx, foreign, absent[1:])
+	return p.allBare(bare)
 }
 
-// allBare makes sure that entities of ours without a field were left so.
-func (p *partition) allBare(ctx context.Context, keys []string) error {
-	if len(keys) == 0 {
-		return nil
+// members asks which keys are in a set of the ledger, and leaves it in p.ours.
+func (p *partition) members(set string, keys []string) error {
+	p.request = appendBulk(appendHead(p.request[:0], len(keys)+2, verbMembers), set)
+	for _, key := range keys {
+		p.request = appendBulk(p.request, key)
 	}
-	words := make([]any, len(keys))
-	for i, key := range keys {
-		words[i] = key
+	if err := p.loader.Send(p.request); err != nil {
+		return redisFault(err)
 	}
-	left, err := p.conn.SMIsMember(ctx, p.names.bare, words...).Result()
-	if err != nil {
-		return ledgerFault(p.names.bare, err)
+	if _, err := answer(p.loader, '*'); err != nil {
+		return ledgerFault(set, err)
 	}
-	if i := slices.Index(left, false); i >= 0 {
-		return vanished(p.store.prefix + keys[i])
+	p.ours = p.ours[:0]
+	for range keys {
+		is, err := answer(p.loader, ':')
+		if err != nil {
+			return redisFault(err)
+		}
+		p.ours = append(p.ours, is.N == 1)
 	}
 	return nil
 }
 
-// members says which keys this revision made.
-func (p *partition) members(ctx context.Context, keys []string) ([]bool, error) {
-	words := make([]any, len(keys))
+// queueRows asks for the fields of entities that are ours, and how many of the
+// other keys exist, which it returns.
+func (p *partition) queueRows(keys []string) (absent []string) {
+	p.request = p.request[:0]
 	for i, key := range keys {
-		words[i] = key
+		if !p.ours[i] {
+			absent = append(absent, key)
+			continue
+		}
+		p.request = appendHead(p.request, 2+len(p.store.fields), verbHMGet)
+		p.request = append(appendBulkKey(p.request, p.store.prefix, key), p.store.all...)
 	}
-	ours, err := p.conn.SMIsMember(ctx, p.names.keys, words...).Result()
-	if err != nil {
-		return nil, ledgerFault(p.names.keys, err)
+	if len(absent) == 0 {
+		return nil
 	}
-	return ours, nil
+	p.request = appendHead(p.request, 1+len(absent), verbExists)
+	for _, key := range absent {
+		p.request = appendBulkKey(p.request, p.store.prefix, key)
+	}
+	return absent
 }
 
-// parse fills a state from the declared fields. An entity of ours with none of
+// row fills a state from the declared fields. An entity of ours with none of
 // them exists with no field set.
-func (p *partition) parse(key string, row *redis.SliceCmd, state *projector.State) error {
-	texts, err := row.Result()
-	if isWrongType(err) {
-		return changedByHand(key, "it is no longer a hash")
-	}
-	if err != nil {
+func (p *partition) row(key string, state *projector.State) error {
+	head, err := answer(p.loader, '*')
+	switch {
+	case isWrongType(err):
+		return changedByHand(p.store.prefix+key, "it is no longer a hash")
+	case err != nil:
 		return redisFault(err)
+	}
+	if head.N != int64(len(p.store.fields)) {
+		return redisFault(fmt.Errorf("%w: to HMGET", redisconn.ErrBadReply))
 	}
 	state.Create()
 	for slot, field := range p.store.schema.Fields() {
-		text, set := texts[slot].(string)
-		if !set {
+		text, err := answer(p.loader, '$')
+		if err != nil {
+			return redisFault(err)
+		}
+		if text.N < 0 {
 			continue
 		}
-		value, err := projector.ParseText(field.Kind, text)
+		// SetAt copies: the text may be a view of the connection's buffer.
+		value, err := projector.ParseText(field.Kind, unsafe.String(unsafe.SliceData(text.Text), len(text.Text)))
 		if err != nil {
-			return changedByHand(key, fmt.Sprintf("its field %q holds text that is not of type %s", field.Name, field.Kind))
+			return changedByHand(p.store.prefix+key, fmt.Sprintf("its field %q holds text that is not of type %s", field.Name, field.Kind))
 		}
 		state.SetAt(slot, value)
 	}
 	return nil
 }
 
-// noneForeign looks at the count of keys that are not ours but exist. The
-// position, which always exists, is counted too: EXISTS needs a word.
-func (p *partition) noneForeign(ctx context.Context, count *redis.Cmd, absent []any) error {
-	n, err := count.Int64()
+// noneForeign looks at the count of keys that are not ours but exist.
+func (p *partition) noneForeign(absent []string) error {
+	if len(absent) == 0 {
+		return nil
+	}
+	n, err := answer(p.loader, ':')
 	switch {
 	case err != nil:
 		return redisFault(err)
-	case n <= 1:
+	case n.N == 0:
 		return nil
 	}
-	if err := p.firstForeign(ctx, absent); !errors.Is(err, errContended) {
+	return p.firstForeign(p.loader, absent) // if it was there for a moment: the commit looks again
+}
+
+// allBare makes sure that entities of ours without a field were left so.
+func (p *partition) allBare(keys []string) error {
+	if len(keys) == 0 {
+		return nil
+	}
+	if err := p.members(p.names.bare, keys); err != nil {
 		return err
 	}
-	return nil // it was there for a moment; the commit looks again
+	for i, left := range p.ours {
+		if !left {
+			return vanished(p.store.prefix + keys[i])
+		}
+	}
+	return nil
 }
 
 var _ readmodel.Partition = (*partition)(nil)

@@ -12,20 +12,32 @@
 // The ledger of projection shop/user-profile, revision r, partition 0:
 //
 //	refold:{shop/user-profile}           control: the active revision, the ledgers there are
-//	refold:{shop/user-profile}:r:0       position: id, epoch, entries, events, holder
+//	refold:{shop/user-profile}:r:0       position: id, epoch, entries, events, holder, lanes
 //	refold:{shop/user-profile}:r:0:keys  key set: the entities that r made; ownership and enumeration
 //	refold:{shop/user-profile}:r:0:bare  those of them that have no field set, and so no hash
 //
+// The field lanes is there while the partition's lanes are not all at id: 64
+// words with one space between, word n "<ms>-<seq>/<entries>/<events>" of lane
+// n. Then id, entries and events are those of the lane that is the least far.
+//
 // # Fencing and atomicity
 //
-// Each partition has a connection of its own. A commit is one MULTI/EXEC under
-// WATCH of control and position, whose contents were read after the WATCH and
-// name this claim; the WATCH and the read for the next commit travel behind
-// the EXEC, so a commit is one round trip. A commit that creates entities takes
-// one more, to see that their keys are free. Up to 256 of them are watched too:
-// nothing foreign is then ever written to. Watching more would cost the server
-// the square of their number; of a key that something else makes in the moment
-// between the look and the EXEC of such a commit the projector tells afterwards.
+// Each partition has a connection of its own for its commits, and one more for
+// what is loaded beside them. A commit is one MULTI/EXEC under WATCH of control
+// and position, whose contents were read after the WATCH and name this claim;
+// the WATCH and the read for the next commit travel behind the EXEC, so a commit
+// is one round trip. A commit that creates entities takes one more, to see that
+// their keys are free. Up to 256 of them are watched too: nothing foreign is
+// then ever written to. Watching more would cost the server the square of their
+// number; of a key that something else makes in the moment between the look and
+// the EXEC of such a commit the projector tells afterwards.
+//
+// # Making hashes
+//
+// A new entity that Redis would keep as a listpack is sent as one, by RESTORE:
+// the server then only copies it. RESTORE refuses a key that is taken. Whether
+// the server and the user's rights allow it is tried once, in a transaction that
+// leaves nothing behind; where they do not, HSET makes the hash.
 package redishash
 
 import (
@@ -38,6 +50,7 @@ import (
 
 	"github.com/refold-dev/refold/projector"
 	"github.com/refold-dev/refold/projector/readmodel"
+	"github.com/refold-dev/refold/projector/redisconn"
 )
 
 // Store is a readmodel.Store on one Redis server. Its methods may be called
@@ -45,11 +58,15 @@ import (
 type Store struct {
 	client *redis.Client
 	schema *projector.Schema
+	fields []field
+	all    []byte // the fields' names, as words of a command
+	fit    bool   // all fields' names fit into listpacks
 	prefix string
 	holder string // names this process among all that ever claimed
 
-	mu   sync.Mutex
-	held map[int]*partition // the last claim of each partition
+	mu       sync.Mutex
+	held     map[int]*partition // the last claim of each partition
+	restores *bool              // whether RESTORE does what HSET does; nil until it was tried
 }
 
 var _ readmodel.Store = (*Store)(nil)
@@ -58,16 +75,21 @@ var _ readmodel.Store = (*Store)(nil)
 // itself: a commit that is sent twice is not a commit.
 func New(client *redis.Client, schema *projector.Schema, keyPrefix string) *Store {
 	host, _ := os.Hostname()
-	return &Store{
+	s := &Store{
 		client: client,
 		schema: schema,
 		prefix: keyPrefix,
 		holder: host + "/" + rand.Text(),
 		held:   map[int]*partition{},
 	}
+	s.fields, s.fit = fieldsOf(schema)
+	for _, f := range s.fields {
+		s.all = append(s.all, f.bulk...)
+	}
+	return s
 }
 
-// Close closes the client and with it every partition's connection.
+// Close closes the client and every partition's connections.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -80,38 +102,51 @@ func (s *Store) Close() error {
 
 // open makes a partition with a connection of its own in place of the one
 // that was claimed before.
-func (s *Store) open(c readmodel.Claim) *partition {
-	fields := s.schema.Fields()
-	p := &partition{
-		store:  s,
-		conn:   s.client.EphemeralConn(),
-		names:  namesOf(c.Projection, c.Revision, c.Partition),
-		fields: make([]any, len(fields)),
+func (s *Store) open(ctx context.Context, c readmodel.Claim) (*partition, error) {
+	wire, err := redisconn.OpenWire(ctx, s.client)
+	if err != nil {
+		return nil, redisFault(err)
 	}
-	for i, f := range fields {
-		p.fields[i] = f.Name
-	}
+	n := namesOf(c.Projection, c.Revision, c.Partition)
+	p := &partition{store: s, names: n, wire: wire, look: lookCommand(n)}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if former := s.held[c.Partition]; former != nil {
 		former.close()
 	}
 	s.held[c.Partition] = p
-	return p
+	return p, nil
 }
 
-// partition is one claim. Its connection holds a WATCH between commits.
+// partition is one claim.
 type partition struct {
-	store  *Store
-	conn   *redis.Conn
-	names  names
-	epoch  int64
-	at     projector.ID // committed, or as claimed
-	seen   holder       // what the ledger said after the last WATCH
-	fields []any        // the declared names, as arguments
+	store *Store
+	names names
+	epoch int64
+	pool  pool
+
+	// For Claim and Commit. The connection holds a WATCH between commits.
+	wire         *redisconn.Wire
+	id, laneText []byte // what the ledger says since the last commit, or as claimed
+	seen         holder // what it said after the last WATCH
+
+	// For Prepare.
+	look     []byte // what follows each EXEC
+	restores bool
+	lanes    bool // the ledger has lanes once all that is prepared is committed
+
+	// For Load.
+	loader  *redisconn.Wire // nil until it is needed
+	request []byte
+	ours    []bool
 }
 
-func (p *partition) close() { _ = p.conn.Close() }
+func (p *partition) close() {
+	p.wire.Close()
+	if p.loader != nil {
+		p.loader.Close()
+	}
+}
 
 // Position reads on any connection: the partition's own may be gone.
 func (p *partition) Position(ctx context.Context) (readmodel.Checkpoint, error) {

@@ -178,16 +178,37 @@ func (h *hand) state(values ...string) *projector.State {
 	return s
 }
 
-func TestAnEntityThatVanishedIsWrittenWhole(t *testing.T) {
+// commit commits one entity, "1".
+func (h *hand) commit(s *projector.State, next readmodel.Checkpoint) error {
+	prepared := h.p.Prepare([]readmodel.Entity{{Key: "1", State: s}}, next)
+	s.MarkStored()
+	return h.p.Commit(h.t.Context(), prepared)
+}
+
+func (h *hand) change(s *projector.State, second string) *projector.State {
+	s.SetAt(1, projector.StringValue(second))
+	return s
+}
+
+func TestAnEntityThatVanishedIsWrittenWholeWhenItIsDoubted(t *testing.T) {
 	h := newHand(t)
-	first, second := h.state("x", "y"), h.state("x", "z")
-	if err := h.p.Commit(t.Context(), []readmodel.Entity{{Key: "1", State: first}}, h.cp); err != nil {
+	s := h.state("x", "y")
+	if err := h.commit(s, h.cp); err != nil {
 		t.Fatal(err)
 	}
 	h.client.Del(t.Context(), prefix+"1")
-	f := fault.As(h.p.Commit(t.Context(), []readmodel.Entity{{Key: "1", State: second, Stored: first}}, h.cp))
+	err := h.commit(h.change(s, "z"), h.cp)
+	f := fault.As(err)
 	if f == nil || f.Permanent || f.Reason != contract.ReasonNotOwned || !strings.Contains(f.Message, prefix+"1") {
 		t.Errorf("want a transient NotOwned, got %v", f)
+	}
+	var altered *readmodel.AlteredError
+	if !errors.As(err, &altered) || !cmp.Equal(altered.Keys, []string{"1"}) {
+		t.Errorf("want an AlteredError of 1, got %v", err)
+	}
+	s.Doubt()
+	if err := h.commit(s, h.cp); err != nil {
+		t.Error(err)
 	}
 	if diff := cmp.Diff(map[string]string{"s": "x", "t": "z"}, h.Lookup(t, "1")); diff != "" {
 		t.Error(diff)
@@ -199,12 +220,12 @@ func TestAnEntityThatVanishedIsWrittenWhole(t *testing.T) {
 
 func TestAModelThatMissesAWriteIsNotGoneOnWith(t *testing.T) {
 	h := newHand(t)
-	first, second := h.state("x", "y"), h.state("x", "z")
-	if err := h.p.Commit(t.Context(), []readmodel.Entity{{Key: "1", State: first}}, h.cp); err != nil {
+	s := h.state("x", "y")
+	if err := h.commit(s, h.cp); err != nil {
 		t.Fatal(err)
 	}
 	h.client.Set(t.Context(), prefix+"1", "somebody's", 0)
-	f := fault.As(h.p.Commit(t.Context(), []readmodel.Entity{{Key: "1", State: second, Stored: first}}, h.cp))
+	f := fault.As(h.commit(h.change(s, "z"), h.cp))
 	h.client.Del(t.Context(), prefix+"1")
 	h.client.HSet(t.Context(), prefix+"1", "s", "x", "t", "y") // put back: the write is missing
 	_, _, err := h.Open(t, h.schema, nil).Claim(t.Context(), users)
@@ -224,7 +245,8 @@ func TestAModelThatMissesAWriteIsNotGoneOnWith(t *testing.T) {
 func TestAnEntityThatWasEvictedIsNotTakenForOneWithoutFields(t *testing.T) {
 	h := newHand(t)
 	s, p, schema := h.testServer, h.p, h.schema
-	if err := p.Commit(t.Context(), []readmodel.Entity{{Key: "full", State: h.state("x")}, {Key: "bare", State: h.state()}}, h.cp); err != nil {
+	made := []readmodel.Entity{{Key: "full", State: h.state("x")}, {Key: "bare", State: h.state()}}
+	if err := p.Commit(t.Context(), p.Prepare(made, h.cp)); err != nil {
 		t.Fatal(err)
 	}
 	load := func(key string) error {
@@ -247,13 +269,13 @@ func TestAnEntityThatWasEvictedIsNotTakenForOneWithoutFields(t *testing.T) {
 // A full resynchronization keeps clients' connections and replaces the data.
 func TestAServerThatWentBackIsNotWrittenTo(t *testing.T) {
 	h := newHand(t)
-	first, second := h.state("x", "y"), h.state("x", "z")
+	s := h.state("x", "y")
 	at := func(ms uint64) readmodel.Checkpoint {
 		cp := h.cp
 		cp.Position = projector.ID{Ms: ms}
 		return cp
 	}
-	if err := h.p.Commit(t.Context(), []readmodel.Entity{{Key: "1", State: first}}, at(1)); err != nil {
+	if err := h.commit(s, at(1)); err != nil {
 		t.Fatal(err)
 	}
 	keys := []string{prefix + "1", "refold:{shop/users}:r1:0"}
@@ -261,14 +283,14 @@ func TestAServerThatWentBackIsNotWrittenTo(t *testing.T) {
 	for i, key := range keys {
 		was[i] = h.client.Dump(t.Context(), key).Val()
 	}
-	if err := h.p.Commit(t.Context(), []readmodel.Entity{{Key: "1", State: second, Stored: first}}, at(2)); err != nil {
+	if err := h.commit(h.change(s, "z"), at(2)); err != nil {
 		t.Fatal(err)
 	}
 	for i, key := range keys {
 		h.client.RestoreReplace(t.Context(), key, 0, was[i])
 	}
 	before := h.Everything(t)
-	f := fault.As(h.p.Commit(t.Context(), []readmodel.Entity{{Key: "1", State: second, Stored: second}}, at(3)))
+	f := fault.As(h.commit(s, at(3)))
 	if f == nil || f.Permanent {
 		t.Errorf("want a fault that leads to a new claim, got %v", f)
 	}

@@ -1,0 +1,94 @@
+package redishash
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/refold-dev/refold/projector/contract"
+	"github.com/refold-dev/refold/projector/fault"
+)
+
+func foreignLedger(key string, cause error) error {
+	return &fault.Error{
+		Reason:    contract.ReasonNotOwned,
+		Message:   fmt.Sprintf("the key %q holds something that Refold did not write; its ledger belongs there", key),
+		Remedy:    "rename or delete that key, or give the Projection another name; it is looked at again by itself",
+		Permanent: true,
+		Err:       cause,
+	}
+}
+
+// ledgerGone is for a ledger that was there when the partition was claimed.
+// Claiming again tells whether it can be made anew.
+func ledgerGone(key string) error {
+	return &fault.Error{
+		Reason:  contract.ReasonNotOwned,
+		Message: fmt.Sprintf("the ledger %q was removed or changed by something else while it was in use", key),
+		Remedy:  "nothing: the partition is claimed again; find out what changes the read model's ledger",
+	}
+}
+
+func foreignEntity(key string) error {
+	return &fault.Error{
+		Reason:    contract.ReasonNotOwned,
+		Message:   fmt.Sprintf("the key %q exists and was not made by this Projection", key),
+		Remedy:    "rename or delete that key, or choose another readModel.redisHash.keyPrefix; it is looked at again by itself",
+		Permanent: true,
+	}
+}
+
+func changedByHand(key, what string) error {
+	return &fault.Error{
+		Reason:    contract.ReasonNotOwned,
+		Message:   fmt.Sprintf("the key %q was changed by something other than Refold: %s", key, what),
+		Remedy:    "put back what was there, or delete the Projection with deletionPolicy Delete and create it again",
+		Permanent: true,
+	}
+}
+
+// errPartial marks a commit of which not all was written.
+var errPartial = errors.New("the transaction was executed in part")
+
+func partial(format, what string) error {
+	f := broken(fmt.Sprintf(format, what))
+	f.Err = errPartial
+	return f
+}
+
+func broken(message string) *fault.Error {
+	return &fault.Error{
+		Reason:    contract.ReasonNotOwned,
+		Message:   message,
+		Remedy:    "delete the Projection with deletionPolicy Delete and create it again: its read model is not exact any more; find out what writes to its keys",
+		Permanent: true,
+	}
+}
+
+// altering is for an entity that was not in the server as it was left there.
+func altering(key string) error {
+	return &fault.Error{
+		Reason:  contract.ReasonNotOwned,
+		Message: fmt.Sprintf("the key %q was changed or removed by something other than Refold", key),
+		Remedy:  "nothing: it is written anew. Find out what changes it; the Redis' maxmemory-policy must be noeviction",
+	}
+}
+
+// vanished is for an entity of which Redis has nothing left. Folding on would
+// take it for one that never had a field.
+func vanished(key string) error {
+	return &fault.Error{
+		Reason:    contract.ReasonNotOwned,
+		Message:   fmt.Sprintf("the key %q was removed by something other than Refold: deleted, expired or evicted", key),
+		Remedy:    "put back what was there, or delete the Projection with deletionPolicy Delete and create it again; set the Redis' maxmemory-policy to noeviction",
+		Permanent: true,
+	}
+}
+
+func replayNeeded(message string) error {
+	return &fault.Error{
+		Reason:    contract.ReasonReplayNeeded,
+		Message:   message,
+		Remedy:    "revert the change, or delete the Projection with deletionPolicy Delete and create it again: replays come with a later release",
+		Permanent: true,
+	}
+}
