@@ -33,8 +33,8 @@ e2e: test-needs ## Run the end-to-end tests on the testbed's cluster (taken down
 	REFOLD_TESTBED_TEST=lifecycle go test -count=1 ./hack/testbed || exit 1; }; \
 	$(TESTBED) up && $(GUARD) go test -tags e2e -count=1 -v -parallel 4 -timeout 40m $(if $(RUN),-run '$(RUN)') ./hack/e2e
 
-bench: testbed ## Measure replay speed as a ratio to a raw drain of the log
-	@$(TESTBED) redis install >/dev/null && go run ./hack/bench
+bench: $(GUARD) testbed ## Measure, as ratios to baselines (ONLY=replay,live: these groups; PROFILE=1: profile a replay)
+	@$(TESTBED) redis install >/dev/null && $(GUARD) go run ./hack/bench $(if $(ONLY),-only $(ONLY)) $(if $(PROFILE),-profile)
 
 lint: ## Check style and layering
 	@$(TOOL) golangci-lint run ./...

@@ -175,11 +175,12 @@ func ParseText(kind Kind, text string) (Value, error) {
 }
 
 // isCanonical says whether text, which time.Parse has read, is what
-// TimestampValue would write.
+// TimestampValue would write. With an hour of one digit it is not: the fraction
+// does not begin where it should.
 func isCanonical(text string) bool {
-	const hour, second, longest = len("2006-01-02T15"), len("2006-01-02T15:04:05"), len("2006-01-02T15:04:05.999999999Z")
+	const second, longest = len("2006-01-02T15:04:05"), len("2006-01-02T15:04:05.999999999Z")
 	last := len(text) - 1
-	if last < second || last >= longest || text[last] != 'Z' || text[hour] != ':' {
+	if last < second || last >= longest || text[last] != 'Z' {
 		return false
 	}
 	return last == second || text[second] == '.' && text[last-1] != '0'

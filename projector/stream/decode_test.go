@@ -35,7 +35,13 @@ func (s *scripted) SetWriteDeadline(time.Time) error { return nil }
 
 // decode reads an XREAD reply of at most count entries of the stream s.
 func decode(reply []byte, chunk, count int) (*Batch, error) {
+	return decodeBound(reply, chunk, count, 0)
+}
+
+// decodeBound is decode where an entry has at most so many bytes.
+func decodeBound(reply []byte, chunk, count, most int) (*Batch, error) {
 	b := NewReader(nil, testSource, "g").newBatch(projector.ID{})
+	b.most = most
 	w := &wire{cn: &scripted{reply: bytes.NewReader(reply), chunk: chunk}}
 	return b, w.entries(b, "s", count, math.MaxInt)
 }
@@ -108,6 +114,7 @@ func TestWrongRepliesAreNotDelivered(t *testing.T) {
 		"more than was asked for":     "*11\r\n",
 		"a length that is no number":  "*x\r\n",
 		"a negative length":           "*1\r\n*2\r\n$-5\r\n",
+		"an ID of no end":             "*1\r\n*2\r\n$4000000000\r\n1",
 		"a length beyond all bounds":  "*1\r\n*2\r\n$99999999999\r\n",
 		"a length of too many digits": "*1\r\n*2\r\n$99999999999999999999999999\r\n",
 		"a string cut short":          "*1\r\n*2\r\n$2\r\n1-0\r\n*0\r\n",

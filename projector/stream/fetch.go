@@ -39,6 +39,7 @@ func (r *Reader) fetch(ctx context.Context, c claim, limit Limit, block time.Dur
 		return nil, err
 	}
 	b := r.newBatch(c.position)
+	b.most = limit.Most
 	stop := context.AfterFunc(ctx, r.wire.close)
 	info, err := r.exchange(ctx, b, limit, block)
 	if err == nil {

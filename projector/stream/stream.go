@@ -26,7 +26,15 @@ import (
 type Limit struct {
 	Events int // at most so many
 	Bytes  int // of one reply, aimed at; a single larger event still passes
+	// Most is how many bytes one event may have, as it comes over the wire; 0 is
+	// no bound. A larger one is not read: see EventShare.
+	Most int
 }
+
+// EventShare is the part of a projector's memory limit that one event may take:
+// its bytes are held as they came, decoded, as state and as what is written, and
+// other batches beside them. Limit.Most is the memory limit divided by it.
+const EventShare = 8
 
 // Reader reads one stream. Check, Read and Close are for one goroutine at a
 // time; Ack and DropGroup may be called beside them, and batches released, by
@@ -77,8 +85,9 @@ func (r *Reader) Check(ctx context.Context, position projector.ID, entries int64
 
 // Read returns what comes after the position: at once when there is something,
 // else after at most block; an empty batch is no error. Position and ordinal
-// are those of the last batch, or of Check. Errors are as of Check, and then
-// nothing was read: Check, and read again from the position.
+// are those of the last batch, or of Check. Errors are as of Check, and
+// EventTooLarge where the next event has more bytes than limit.Most; then nothing
+// was read: Check, and read again from the position.
 func (r *Reader) Read(ctx context.Context, after projector.ID, entries int64, limit Limit, block time.Duration) (*Batch, error) {
 	c, err := r.claim(after, entries)
 	if err != nil {

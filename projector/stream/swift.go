@@ -15,6 +15,9 @@ import (
 // swift decodes entries while they are of that shape and wholly in the buffer,
 // until there are n events.
 func (b *Batch) swift(n int) {
+	if b.half.open {
+		return
+	}
 	buf, pos, last, fields := b.buf, b.pos, b.Last, b.fields
 	for len(b.Events) < n {
 		id, at := swiftID(buf, pos)
@@ -22,7 +25,7 @@ func (b *Batch) swift(n int) {
 			break
 		}
 		more, at := swiftFields(buf, at, fields)
-		if at == 0 {
+		if at == 0 || b.most > 0 && at-pos > b.most {
 			break
 		}
 		b.Events = append(b.Events, projector.Event{ID: id, Fields: more[len(fields):len(more):len(more)]})

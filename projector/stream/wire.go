@@ -93,7 +93,10 @@ func (w *wire) entries(b *Batch, stream string, count, most int) error {
 	}
 	for b.swift(n); len(b.Events) < n; b.swift(n) {
 		want, err := b.event()
-		if err != nil {
+		switch {
+		case errors.Is(err, errTooLarge) && len(b.Events) > 0:
+			return errCut
+		case err != nil:
 			return err
 		}
 		if want == 0 {

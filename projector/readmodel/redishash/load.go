@@ -51,10 +51,9 @@ func (p *partition) load(keys []string, states []*projector.State) error {
 		if err := p.row(keys[i], state); err != nil {
 			return err
 		}
-		if c := count(state); c.set == 0 {
+		if state.MarkStored(); p.wasBare(state) {
 			bare = append(bare, keys[i])
 		}
-		state.MarkStored()
 	}
 	if err := p.noneForeign(absent); err != nil {
 		return err

@@ -30,7 +30,7 @@ type transaction struct {
 	unsafe  bool     // one of them is made by HSET, which asks nobody
 
 	free, added, removed, bared, clothed words
-	packed                               []byte // scratch
+	words, gone                          []byte // of one entity
 }
 
 // touch is what a queued command writes: an entity, or a set of the ledger.
@@ -65,9 +65,9 @@ func (t *transaction) command(words ...string) {
 }
 
 // head queues a command of an entity, whose words follow.
-func (t *transaction) head(n int, verb, key string, fields int32) {
+func (t *transaction) head(n int, verb, key string, fields int) {
 	t.queued++
-	t.touched = append(t.touched, touch{key, true, fields})
+	t.touched = append(t.touched, touch{key, true, int32(fields)})
 	t.body = appendHead(t.body, n, verb)
 }
 

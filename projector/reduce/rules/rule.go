@@ -3,7 +3,6 @@ package rules
 import (
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/refold-dev/refold/projector"
@@ -22,9 +21,10 @@ type rule struct {
 // assign is one field's set or add.
 type assign struct {
 	*expression
-	slot int
-	kind projector.Kind
-	add  bool
+	slot     int
+	kind     projector.Kind
+	add      bool
+	shortcut shortcut
 }
 
 // write is what an assign came to.
@@ -95,6 +95,9 @@ func (r *rule) isDirect() bool {
 func (r *rule) assignEach(t *turn) error {
 	for i := range r.assigns {
 		a := &r.assigns[i]
+		if a.shortcut.take(t) {
+			continue
+		}
 		v, found, err := a.value(t, t.room[:0])
 		if err != nil {
 			return err
@@ -170,9 +173,14 @@ func sum(old, delta projector.Value) (projector.Value, error) {
 	if delta.Kind() == projector.Number {
 		return projector.NumberValue(old.Float() + delta.Float())
 	}
-	a, b := old.Int(), delta.Int()
-	if b > 0 && a > math.MaxInt64-b || b < 0 && a < math.MinInt64-b {
-		return projector.Value{}, fmt.Errorf("integer overflow: %d + %d", a, b)
+	n, ok := plus(old.Int(), delta.Int())
+	if !ok {
+		return projector.Value{}, fmt.Errorf("integer overflow: %d + %d", old.Int(), delta.Int())
 	}
-	return projector.IntegerValue(a + b), nil
+	return projector.IntegerValue(n), nil
+}
+
+func plus(a, b int64) (sum int64, ok bool) {
+	sum = a + b
+	return sum, (sum > a) == (b > 0)
 }

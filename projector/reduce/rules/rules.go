@@ -89,8 +89,9 @@ func (r *reducer) Keys(e *projector.Event, keys []string) ([]string, error) {
 		}
 		return append(keys, key), nil
 	}
-	defer t.end()
-	return r.interpretKeys(t.scope(), keys)
+	keys, err := r.interpretKeys(t.scope(), keys)
+	t.end()
+	return keys, err
 }
 
 func (r *reducer) interpretKeys(sc *scope, keys []string) ([]string, error) {
@@ -112,13 +113,14 @@ func (r *reducer) interpretKeys(sc *scope, keys []string) ([]string, error) {
 // Reduce implements projector.Reducer.
 func (r *reducer) Reduce(e *projector.Event, key string, s *projector.State) error {
 	t := turn{event: e, key: key, state: s, scopes: &r.scopes}
-	defer t.end()
+	var err error
 	for _, rule := range r.rulesOf(e.Type) {
-		if err := rule.apply(&t); err != nil {
-			return err
+		if err = rule.apply(&t); err != nil {
+			break
 		}
 	}
-	return nil
+	t.end()
+	return err
 }
 
 // appendKeys appends the key or keys that v stands for. Null, an absent

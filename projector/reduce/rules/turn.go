@@ -15,7 +15,7 @@ type turn struct {
 	state  *projector.State
 	scopes *sync.Pool
 	sc     *scope
-	room   [48]byte // for the text of one value, until it is set
+	room   [32]byte // for the text of one value, until it is set
 }
 
 func (t *turn) scope() *scope {
@@ -26,11 +26,16 @@ func (t *turn) scope() *scope {
 	return t.sc
 }
 
+// end gives the scope back. After a panic it is not called: the pool makes another.
 func (t *turn) end() {
 	if t.sc != nil {
-		t.sc.reset()
-		t.scopes.Put(t.sc)
+		t.release()
 	}
+}
+
+func (t *turn) release() {
+	t.sc.reset()
+	t.scopes.Put(t.sc)
 }
 
 // view is b as a string that shares its bytes. An event's buffer is used again
