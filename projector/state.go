@@ -60,7 +60,7 @@ type State struct {
 	schema *Schema
 	slots  []slot
 	text   []byte // of the slots that have text, with holes
-	live   int    // bytes of text that slots refer to
+	live   uint32 // bytes of text that slots refer to
 	exists bool
 
 	inStore bool // the store knows the entity
@@ -165,9 +165,9 @@ const mostReserved = 1024
 // appendText gives the slot its text. Where the buffer must grow, it grows to
 // what Settle will let it become, once and not in steps.
 func (s *State) appendText(t *slot, text string) {
-	s.live += len(text) - int(t.size)
+	s.live += uint32(len(text)) - t.size
 	if cap(s.text)-len(s.text) < len(text) {
-		s.text = slices.Grow(s.text, len(text)+leastHoles+min(s.live/2, mostReserved))
+		s.text = slices.Grow(s.text, len(text)+leastHoles+min(int(s.live/2), mostReserved))
 	}
 	t.num, t.size = int64(len(s.text)), uint32(len(text))
 	s.text = append(s.text, text...)
@@ -180,7 +180,7 @@ func (s *State) unset(t *slot) {
 	if t.kind == Unset {
 		return
 	}
-	s.live -= int(t.size)
+	s.live -= t.size
 	t.num, t.size, t.kind, t.changed, s.changed = 0, 0, Unset, true, true
 }
 

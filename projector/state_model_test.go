@@ -92,7 +92,7 @@ func (m *machine) check(after string) {
 	for _, v := range m.model.values {
 		live += len(v.str)
 	}
-	if m.state.live != live || len(m.state.text) < live {
+	if int(m.state.live) != live || len(m.state.text) < live {
 		m.Fatalf("after %s: %d of %d bytes are live, want %d", after, m.state.live, len(m.state.text), live)
 	}
 	for i := range m.views {

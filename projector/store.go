@@ -42,7 +42,8 @@ func (s *State) Clear() {
 // may be used again.
 type Saved struct {
 	slots                           []slot
-	text, live                      int
+	text                            int
+	live                            uint32
 	exists, inStore, changed, doubt bool
 }
 
@@ -66,7 +67,7 @@ const leastHoles = 48
 // Settle ends an event: it closes the holes in the text when they are many.
 // Views that At gave end here. It returns scratch, which may have grown.
 func (s *State) Settle(scratch []byte) []byte {
-	if len(s.text)-s.live < leastHoles+s.live/2 {
+	if len(s.text)-int(s.live) < leastHoles+int(s.live/2) {
 		return scratch
 	}
 	return s.closeHoles(scratch[:0])
