@@ -2,6 +2,7 @@ package projector
 
 import (
 	"fmt"
+	"slices"
 	"unsafe"
 
 	"github.com/refold-dev/refold/projector/contract"
@@ -76,7 +77,7 @@ type slot struct {
 	changed bool // and another one than this
 }
 
-func (t *slot) hasText() bool { return t.kind == String || t.kind == Timestamp || t.kind == JSON }
+func (t *slot) hasText() bool { return t.kind.isText() }
 
 // NewState is an entity that does not exist.
 func NewState(schema *Schema) *State {
@@ -136,25 +137,42 @@ func (s *State) textOf(t *slot) string {
 // SetAt sets the value in a slot and copies its bytes. v must be of the field's
 // kind: anything else is a programmer's error and panics.
 func (s *State) SetAt(slot int, v Value) {
-	if want := s.schema.fields[slot].Kind; v.kind != want {
-		panic(fmt.Sprintf("field %s is %s, not %s", s.schema.fields[slot].Name, want, v.kind))
-	}
-	s.Create()
 	t := &s.slots[slot]
 	switch {
-	case !t.hasText() && v.kind != String && v.kind != Timestamp && v.kind != JSON:
-		if t.kind == v.kind && t.num == v.num {
-			return
-		}
-		t.num = v.num
-	case t.kind == v.kind && s.textOf(t) == v.str:
+	case t.kind != v.kind:
+		s.requireKind(slot, v.kind) // a slot that is set has the field's kind
+	case v.kind.isText() && s.textOf(t) == v.str, !v.kind.isText() && t.num == v.num:
 		return
-	default:
-		s.live += len(v.str) - int(t.size)
-		t.num, t.size = int64(len(s.text)), uint32(len(v.str))
-		s.text = append(s.text, v.str...)
 	}
-	t.kind, t.changed, s.changed = v.kind, true, true
+	if v.kind.isText() {
+		s.appendText(t, v.str)
+	} else {
+		t.num = v.num
+	}
+	t.kind, t.changed = v.kind, true
+	s.exists, s.changed = true, true
+}
+
+func (s *State) requireKind(slot int, kind Kind) {
+	if f := &s.schema.fields[slot]; f.Kind != kind {
+		panic(fmt.Sprintf("field %s is %s, not %s", f.Name, f.Kind, kind))
+	}
+}
+
+func (s *State) appendText(t *slot, text string) {
+	if cap(s.text)-len(s.text) < len(text) {
+		s.grow(len(text))
+	}
+	s.live += len(text) - int(t.size)
+	t.num, t.size = int64(len(s.text)), uint32(len(text))
+	s.text = append(s.text, text...)
+}
+
+// grow makes room for n bytes and for what Settle lets the text become, once
+// and not in steps. Beyond a KiB it is not worth the memory.
+func (s *State) grow(n int) {
+	const most = 1024
+	s.text = slices.Grow(s.text, n+leastHoles+min((s.live+n)/2, most))
 }
 
 // UnsetAt takes the value out of a slot.

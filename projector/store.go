@@ -69,7 +69,10 @@ func (s *State) Settle(scratch []byte) []byte {
 	if len(s.text)-s.live < leastHoles+s.live/2 {
 		return scratch
 	}
-	scratch = scratch[:0]
+	return s.closeHoles(scratch[:0])
+}
+
+func (s *State) closeHoles(scratch []byte) []byte {
 	for i := range s.slots {
 		if t := &s.slots[i]; t.hasText() {
 			begin := len(scratch)
