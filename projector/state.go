@@ -159,18 +159,20 @@ func (s *State) requireKind(slot int, kind Kind) {
 	}
 }
 
-// Most bytes of text that are reserved for what is to come.
-const mostReserved = 1024
-
-// appendText gives the slot its text. Where the buffer must grow, it grows to
-// what Settle will let it become, once and not in steps.
 func (s *State) appendText(t *slot, text string) {
-	s.live += uint32(len(text)) - t.size
 	if cap(s.text)-len(s.text) < len(text) {
-		s.text = slices.Grow(s.text, len(text)+leastHoles+min(int(s.live/2), mostReserved))
+		s.grow(len(text))
 	}
+	s.live += uint32(len(text)) - t.size
 	t.num, t.size = int64(len(s.text)), uint32(len(text))
 	s.text = append(s.text, text...)
+}
+
+// grow makes room for n bytes and for what Settle lets the text become, once
+// and not in steps. Beyond a KiB it is not worth the memory.
+func (s *State) grow(n int) {
+	const most = 1024
+	s.text = slices.Grow(s.text, n+leastHoles+min((int(s.live)+n)/2, most))
 }
 
 // UnsetAt takes the value out of a slot.

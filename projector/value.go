@@ -32,8 +32,8 @@ var kindNames = [...]string{"Unset", contract.TypeString, contract.TypeInteger, 
 
 func (k Kind) String() string { return kindNames[k] }
 
-// isText says whether the value is in Value.str.
-func (k Kind) isText() bool { return 1<<k&(1<<String|1<<Timestamp|1<<JSON) != 0 }
+// isText says whether the value is in Value.str: as String, Timestamp and JSON.
+func (k Kind) isText() bool { return k == String || k >= Timestamp }
 
 // ParseKind reads the name of a type as it stands in a manifest.
 func ParseKind(name string) (Kind, error) {
