@@ -58,7 +58,7 @@ func (s *Schema) Slot(name string) (slot int, declared bool) {
 // engine and for stores, a reducer has no use for it.
 type State struct {
 	schema *Schema
-	slots  []slot
+	slots  []Slot
 	text   []byte // of the slots that have text, with holes
 	live   uint32 // bytes of text that slots refer to
 	exists bool
@@ -68,8 +68,9 @@ type State struct {
 	doubted bool // what the store holds is not known
 }
 
-// slot is one field's value. Its bytes stand in State.text.
-type slot struct {
+// Slot is memory for one field of a State. Its bytes, if it has any, stand in
+// State.text.
+type Slot struct {
 	num     int64 // Integer, Boolean, Number as in Value; else where the text begins
 	size    uint32
 	kind    Kind
@@ -77,21 +78,20 @@ type slot struct {
 	changed bool // and another one than this
 }
 
-func (t *slot) hasText() bool { return t.kind.isText() }
+func (t *Slot) hasText() bool { return t.kind.isText() }
 
 // NewState is an entity that does not exist.
 func NewState(schema *Schema) *State {
-	return &NewStates(schema, 1)[0]
+	s := new(State)
+	s.Init(schema, make([]Slot, len(schema.fields)), nil)
+	return s
 }
 
-// NewStates makes n entities that do not exist, in one piece of memory.
-func NewStates(schema *Schema, n int) []State {
-	width := len(schema.fields)
-	states, slots := make([]State, n), make([]slot, n*width)
-	for i := range states {
-		states[i].schema, states[i].slots = schema, slots[i*width:(i+1)*width:(i+1)*width]
-	}
-	return states
+// Init makes s an entity that does not exist, in memory that the caller has laid
+// out: a slot for each field of the schema, and room for as much text as is
+// usual. What needs more gets memory of its own.
+func (s *State) Init(schema *Schema, slots []Slot, text []byte) {
+	*s = State{schema: schema, slots: slots[:len(schema.fields):len(schema.fields)], text: text[:0]}
 }
 
 // Schema is the schema the state was made for.
@@ -127,7 +127,7 @@ func (s *State) At(slot int) Value {
 	return Value{kind: t.kind, num: t.num}
 }
 
-func (s *State) textOf(t *slot) string {
+func (s *State) textOf(t *Slot) string {
 	if t.size == 0 {
 		return ""
 	}
@@ -159,7 +159,7 @@ func (s *State) requireKind(slot int, kind Kind) {
 	}
 }
 
-func (s *State) appendText(t *slot, text string) {
+func (s *State) appendText(t *Slot, text string) {
 	if cap(s.text)-len(s.text) < len(text) {
 		s.grow(len(text))
 	}
@@ -178,7 +178,7 @@ func (s *State) grow(n int) {
 // UnsetAt takes the value out of a slot.
 func (s *State) UnsetAt(slot int) { s.unset(&s.slots[slot]) }
 
-func (s *State) unset(t *slot) {
+func (s *State) unset(t *Slot) {
 	if t.kind == Unset {
 		return
 	}

@@ -41,7 +41,7 @@ func (s *State) Clear() {
 // Saved is a State at one moment, for Undo. Its zero value is ready for use and
 // may be used again.
 type Saved struct {
-	slots                           []slot
+	slots                           []Slot
 	text                            int
 	live                            uint32
 	exists, inStore, changed, doubt bool
@@ -103,7 +103,7 @@ func (s *State) Warm() int64 {
 
 const (
 	stateBytes = int64(unsafe.Sizeof(State{}))
-	slotBytes  = int64(unsafe.Sizeof(slot{}))
+	slotBytes  = int64(unsafe.Sizeof(Slot{}))
 )
 
 // Bytes is the memory that the state takes.
