@@ -34,7 +34,7 @@ func TestAKeyThatIsTakenBetweenTheLookAndEXEC(t *testing.T) {
 				t.Fatal(err)
 			}
 			s := New(client, schema, "user:")
-			s.learns(!c.hset)
+			s.noRestore.Store(c.hset)
 			claimed, cp, err := s.Claim(t.Context(), readmodel.Claim{Projection: "shop/users", Revision: "r1"})
 			if err != nil {
 				t.Fatal(err)
