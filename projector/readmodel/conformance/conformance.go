@@ -71,6 +71,7 @@ func Run(t *testing.T, start func(t *testing.T) Server) {
 		"an entity that did not change is not written":                     unchangedEntities,
 		"an entity that was altered is put right when it is doubted":       doubtHeals,
 		"loading and committing go on beside each other":                   loadBesideCommit,
+		"many entities of all sorts are loaded":                            loadMixed,
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

@@ -209,3 +209,36 @@ func loadBesideCommit(t *testing.T, b *bench) {
 		t.Error(err)
 	}
 }
+
+// loadMixed loads entities of all sorts, more than any store asks for at once.
+func loadMixed(t *testing.T, b *bench) {
+	const n = 35_000
+	p, cp := b.claim(t, b.open(t), claim)
+	var made []readmodel.Entity
+	keys, states := make([]string, n), make([]*projector.State, n)
+	for i := range n {
+		keys[i], states[i] = fmt.Sprint(i), projector.NewState(b.schema)
+		switch i % 3 {
+		case 0:
+			made = append(made, b.user(t, keys[i], projector.IntegerValue(int64(i)), projector.StringValue(keys[i])))
+		case 1:
+			made = append(made, b.user(t, keys[i]))
+		}
+	}
+	b.commit(t, p, at(cp, 1), made...)
+	if err := p.Load(b.ctx, keys, states); err != nil {
+		t.Fatal(err)
+	}
+	for i, s := range states {
+		wanted := s.Exists() == (i%3 != 2) && s.Get("i").IsSet() == (i%3 == 0)
+		if !wanted || s.Get("s").Str() != "" && s.Get("s").Str() != keys[i] || s.InStore() != s.Exists() || s.Changed() {
+			t.Fatalf("entity %d: exists %t, i %q, s %q", i, s.Exists(), s.Get("i").Text(), s.Get("s").Text())
+		}
+	}
+	const foreign = 18_002
+	b.server.Plant(t, keys[foreign])
+	for i := range states {
+		states[i] = projector.NewState(b.schema)
+	}
+	wantFault(t, p.Load(b.ctx, keys, states), contract.ReasonNotOwned, keys[foreign])
+}

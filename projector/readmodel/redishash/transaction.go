@@ -104,8 +104,8 @@ func (t *transaction) watches() bool { return len(t.created) <= mostWatched }
 
 // poolKeeps and largestKept bound what is kept for use again.
 const (
-	poolKeeps   = 4
-	largestKept = 16 << 20
+	poolKeeps   = 3
+	largestKept = 8 << 20
 )
 
 // pool has transactions that are not in use. Prepare takes one, Commit gives it
@@ -118,15 +118,18 @@ type pool struct {
 func (p *pool) take() *transaction {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	t := new(transaction)
 	if last := len(p.free) - 1; last >= 0 {
-		t, p.free = p.free[last], p.free[:last]
+		t := p.free[last]
+		p.free = p.free[:last]
+		return t
 	}
+	t := new(transaction)
 	t.reset()
 	return t
 }
 
 func (p *pool) give(t *transaction) {
+	t.reset()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.free) < poolKeeps && cap(t.body)+cap(t.check)+cap(t.guards) <= largestKept {
