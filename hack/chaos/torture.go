@@ -64,7 +64,11 @@ func (r *run) history(ctx context.Context, n int) error {
 		return err
 	}
 	random := rand.New(rand.NewPCG(r.seed, uint64(n)<<8|ofFaults))
-	shape := history.Shape{Pairs: random.IntN(3) == 0, Cold: 50 << random.IntN(6)}
+	shape := history.Shape{
+		Pairs: random.IntN(3) == 0,
+		Cold:  []int{50, 500, 1500, 3000}[random.IntN(4)],
+		Bulky: random.IntN(2) == 0,
+	}
 	model := history.New(rand.New(rand.NewPCG(r.seed, uint64(n)<<8|ofEvents)), shape)
 	w, err := newWorld(ctx, dir, r.binaries, model, r.tally)
 	defer w.close()

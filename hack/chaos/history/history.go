@@ -28,6 +28,7 @@ type History struct {
 type Shape struct {
 	Pairs bool // some events touch two entities; the keys are then valid UTF-8
 	Cold  int  // entities that are touched seldom
+	Bulky bool // texts are of kilobytes: fewer entities fit into a cache
 }
 
 // Entry is what is appended to the stream: names and values in turn.

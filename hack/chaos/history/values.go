@@ -27,6 +27,8 @@ func (h *History) text() value {
 		return verbatim(oddTexts[h.random.IntN(len(oddTexts))])
 	case n < 32:
 		return verbatim(large(1 << (10 + h.random.IntN(9))))
+	case h.shape.Bulky && n < 700:
+		return verbatim(fmt.Sprintf("name %d%s", h.random.IntN(1_000_000), large(h.random.IntN(5000))))
 	}
 	return verbatim(fmt.Sprintf("name %d", h.random.IntN(1_000_000)))
 }
