@@ -50,6 +50,7 @@ func torture(ctx context.Context, o options) error {
 	fmt.Fprintf(o.out, "seed %d: %d kills to go\n", o.seed, o.kills)
 	for n := o.first; r.tally.kills() < o.kills; n++ {
 		if err := r.history(ctx, n); err != nil {
+			fmt.Fprintln(o.out, r.tally)
 			return err
 		}
 	}
@@ -64,11 +65,7 @@ func (r *run) history(ctx context.Context, n int) error {
 		return err
 	}
 	random := rand.New(rand.NewPCG(r.seed, uint64(n)<<8|ofFaults))
-	shape := history.Shape{
-		Pairs: random.IntN(3) == 0,
-		Cold:  []int{50, 500, 1500, 3000}[random.IntN(4)],
-		Bulky: random.IntN(2) == 0,
-	}
+	shape := shapeOf(random)
 	model := history.New(rand.New(rand.NewPCG(r.seed, uint64(n)<<8|ofEvents)), shape)
 	w, err := newWorld(ctx, dir, r.binaries, model, r.tally)
 	defer w.close()
@@ -82,13 +79,24 @@ func (r *run) history(ctx context.Context, n int) error {
 	return os.RemoveAll(filepath.Dir(dir))
 }
 
+// shapeOf draws one of a few: small entities by the thousand, or so large ones
+// that a small cache never holds them all. Short-lived projectors would else
+// never let go of one.
+func shapeOf(random *rand.Rand) history.Shape {
+	s := history.Shape{Pairs: random.IntN(3) == 0, Cold: []int{50, 500, 3000}[random.IntN(3)], Bulky: random.IntN(2) == 0}
+	if s.Bulky {
+		s.Cold = 500
+	}
+	return s
+}
+
 // failed keeps the files, but not when somebody has interrupted.
 func (r *run) failed(ctx context.Context, w *world, n int, err error) error {
 	if ctx.Err() != nil {
 		_ = os.RemoveAll(w.dir)
 		return ctx.Err()
 	}
-	err = fmt.Errorf("seed %d, history %d, round %d of it: %w", r.seed, n, r.tally.rounds%r.rounds+1, err)
+	err = fmt.Errorf("seed %d, history %d, %w", r.seed, n, err)
 	w.leave(ctx, err)
 	return fmt.Errorf("%w\nwhat is left is in %s\nagain: make chaos SEED=%d HISTORY=%d", err, w.dir, r.seed, n)
 }
@@ -102,14 +110,17 @@ func (r *run) allRounds(ctx context.Context, w *world, n int, random *rand.Rand)
 		plan := p.round(r.large && n%largeEvery == 1 && i == r.rounds-1)
 		began := time.Now()
 		if err := r.round(ctx, w, plan); err != nil {
-			return err
+			return fmt.Errorf("round %d: %w", i+1, err)
 		}
 		r.tell(n, i+1, plan, time.Since(began))
 		if r.tally.kills() >= r.kills {
 			return nil
 		}
 	}
-	return w.poison(ctx, p.setting())
+	if err := w.poison(ctx, p.setting()); err != nil {
+		return fmt.Errorf("at the event that can't be folded: %w", err)
+	}
+	return nil
 }
 
 // round is a burst of events with faults in it, and then none: the projector

@@ -69,21 +69,19 @@ func TestTheModelFoldsByHand(t *testing.T) {
 }
 
 func TestWhatIsSettledIsStillKnown(t *testing.T) {
-	h := seeded(3, Shape{Cold: 20})
-	h.Next(2000)
-	middle := h.Last()
-	h.Next(500)
-	for _, key := range h.Keys() {
-		before, existed := h.Want(key, middle)
-		now, exists := h.Want(key, h.Last())
-		h.Settle(middle)
-		again, still := h.Want(key, middle)
-		if diff := cmp.Diff(before, again); diff != "" || existed != still {
-			t.Errorf("%q at the settled ID: %s", key, diff)
-		}
-		later, stays := h.Want(key, h.Last())
-		if diff := cmp.Diff(now, later); diff != "" || exists != stays {
-			t.Errorf("%q after the settled ID: %s", key, diff)
+	settled, whole := seeded(3, Shape{Cold: 20}), seeded(3, Shape{Cold: 20})
+	settled.Next(2000)
+	middle := settled.Last()
+	settled.Next(500)
+	settled.Settle(middle)
+	whole.Next(2500)
+	for _, key := range whole.Keys() {
+		for _, id := range []ID{middle, whole.Last()} {
+			want, existed := whole.Want(key, id)
+			got, exists := settled.Want(key, id)
+			if diff := cmp.Diff(want, got); diff != "" || existed != exists {
+				t.Errorf("%q at %s: %s", key, id, diff)
+			}
 		}
 	}
 }

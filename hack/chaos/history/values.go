@@ -28,7 +28,7 @@ func (h *History) text() value {
 	case n < 32:
 		return verbatim(large(1 << (10 + h.random.IntN(9))))
 	case h.shape.Bulky && n < 700:
-		return verbatim(fmt.Sprintf("name %d%s", h.random.IntN(1_000_000), large(h.random.IntN(5000))))
+		return verbatim(fmt.Sprintf("name %d%s", h.random.IntN(1_000_000), large(h.random.IntN(20_000))))
 	}
 	return verbatim(fmt.Sprintf("name %d", h.random.IntN(1_000_000)))
 }
