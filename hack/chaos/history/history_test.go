@@ -14,11 +14,11 @@ func seeded(seed uint64, shape Shape) *History {
 func TestTheSameSeedMakesTheSameHistory(t *testing.T) {
 	shape := Shape{Pairs: true, Cold: 100}
 	one, two := seeded(1, shape), seeded(1, shape)
-	first := one.Next(3000)
-	if diff := cmp.Diff(first, append(two.Next(1000), two.Next(2000)...)); diff != "" {
+	first := one.Next(600)
+	if diff := cmp.Diff(first, append(two.Next(200), two.Next(400)...)); diff != "" {
 		t.Error(diff)
 	}
-	if cmp.Equal(first, seeded(2, shape).Next(3000)) {
+	if cmp.Equal(first, seeded(2, shape).Next(600)) {
 		t.Error("another seed makes the same history")
 	}
 	for i := 1; i < len(first); i++ {
@@ -70,11 +70,11 @@ func TestTheModelFoldsByHand(t *testing.T) {
 
 func TestWhatIsSettledIsStillKnown(t *testing.T) {
 	settled, whole := seeded(3, Shape{Cold: 20}), seeded(3, Shape{Cold: 20})
-	settled.Next(2000)
+	settled.Next(400)
 	middle := settled.Last()
-	settled.Next(500)
+	settled.Next(200)
 	settled.Settle(middle)
-	whole.Next(2500)
+	whole.Next(600)
 	for _, key := range whole.Keys() {
 		for _, id := range []ID{middle, whole.Last()} {
 			want, existed := whole.Want(key, id)
