@@ -36,6 +36,9 @@ e2e: test-needs ## Run the end-to-end tests on the testbed's cluster (taken down
 bench: $(GUARD) testbed ## Measure, as ratios to baselines (ONLY=replay,live: these groups; PROFILE=1: profile a replay)
 	@$(TESTBED) redis install >/dev/null && $(GUARD) go run ./hack/bench $(if $(ONLY),-only $(ONLY)) $(if $(PROFILE),-profile)
 
+chaos: $(GUARD) testbed ## Torture the projector: N=1000 kills against a model (SEED=1 HISTORY=1 to do a failure again)
+	@$(TESTBED) redis install >/dev/null && $(GUARD) go run ./hack/chaos -n $(or $(N),1000) $(if $(SEED),-seed $(SEED)) $(if $(HISTORY),-history $(HISTORY))
+
 lint: ## Check style and layering
 	@$(TOOL) golangci-lint run ./...
 
@@ -78,4 +81,4 @@ test-needs: $(GUARD) testbed
 	@command -v gcc >/dev/null || { echo "== installing gcc, which the race detector needs"; apt-get install -y -qq --no-install-recommends gcc libc6-dev >/dev/null; }
 	@$(TESTBED) redis install >/dev/null
 
-.PHONY: help demo demo-down test matrix e2e bench lint generate golden verify build deploy undeploy clean
+.PHONY: help demo demo-down test matrix e2e bench chaos lint generate golden verify build deploy undeploy clean

@@ -88,15 +88,18 @@ func TestAViewIsGoodUntilTheEventEnds(t *testing.T) {
 	}
 }
 
-func TestStatesOfOnePieceDoNotTouch(t *testing.T) {
-	states := NewStates(texts(t, 2), 3)
+func TestStatesInOnePieceOfMemoryDoNotTouch(t *testing.T) {
+	schema, slots, text := texts(t, 2), make([]Slot, 6), make([]byte, 30)
+	states := make([]State, 3)
 	for i := range states {
+		states[i].Init(schema, slots[2*i:2*i+2], text[10*i:10*i:10*i+10])
 		states[i].SetAt(0, StringValue(fmt.Sprint("entity ", i)))
+		states[i].SetAt(1, StringValue(strings.Repeat(fmt.Sprint(i), 40*i))) // more than there is room for
 	}
 	states[1].Delete()
 	for i, want := range []string{"entity 0", "", "entity 2"} {
-		if got := states[i].At(0).Str(); got != want || states[i].At(1).IsSet() {
-			t.Errorf("state %d is %q, want %q", i, got, want)
+		if got := states[i].At(0).Str(); got != want || len(states[i].At(1).Str()) != 40*i*(1-i%2) {
+			t.Errorf("state %d is %q and %q, want %q", i, got, states[i].At(1).Str(), want)
 		}
 	}
 }

@@ -28,15 +28,15 @@ func profiles(b *testing.B, n int) (*projector.Schema, []readmodel.Entity) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	states, entities := projector.NewStates(schema, n), make([]readmodel.Entity, n)
+	entities := make([]readmodel.Entity, n)
 	for i := range entities {
-		entities[i] = readmodel.Entity{Key: strconv.Itoa(i), State: &states[i]}
+		entities[i] = readmodel.Entity{Key: strconv.Itoa(i), State: projector.NewState(schema)}
 		for slot, text := range []string{fmt.Sprintf("user%d@example.com", i), "Ada Lovelace", "active", fmt.Sprint(i % 500), "2026-11-23T12:00:00.005Z", "team"} {
 			v, err := projector.ParseText(schema.Fields()[slot].Kind, text)
 			if err != nil {
 				b.Fatal(err)
 			}
-			states[i].SetAt(slot, v)
+			entities[i].State.SetAt(slot, v)
 		}
 	}
 	return schema, entities
@@ -162,8 +162,8 @@ func BenchmarkLoad(b *testing.B) {
 	used, spent := usedCPU(b, root), 0.0
 	for b.Loop() {
 		b.StopTimer()
-		for i, s := range projector.NewStates(schema, n) {
-			keys[i], states[i] = entities[i].Key, &s
+		for i := range states {
+			keys[i], states[i] = entities[i].Key, projector.NewState(schema)
 		}
 		cpu := ownCPU(b)
 		b.StartTimer()

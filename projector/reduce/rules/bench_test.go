@@ -105,11 +105,14 @@ func BenchmarkRule(b *testing.B) {
 func benchmarkReduce(b *testing.B, fields []contract.Field, reducer contract.Reducer, events []*projector.Event) {
 	schema := schemaOf(b, fields)
 	r := compile(b, contract.FormatFields, schema, reducer)
-	states := projector.NewStates(schema, 8)
+	states := make([]*projector.State, 8)
+	for i := range states {
+		states[i] = projector.NewState(schema)
+	}
 	var saved projector.Saved
 	var scratch []byte
 	fold := func(i int) {
-		s := &states[i%len(states)]
+		s := states[i%len(states)]
 		s.Save(&saved)
 		if err := r.Reduce(events[i%len(events)], "42", s); err != nil {
 			b.Fatal(err)
