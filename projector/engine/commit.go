@@ -104,6 +104,7 @@ func (e *Engine) send(lane int) {
 func (e *Engine) prepare(s *sent) readmodel.Transaction {
 	e.entities = e.entities[:0]
 	for _, t := range e.changed {
+		e.fold.warmth += t.warm()
 		e.entities = append(e.entities, readmodel.Entity{Key: t.key, State: t.state})
 	}
 	transaction := e.partition.Prepare(e.entities, s.next)
