@@ -32,10 +32,17 @@ func (e *Engine) claim(ctx context.Context) error {
 	e.settleUnknown(at)
 	e.at = at
 	e.fold.forget(at.Empty)
+	e.start()
 	e.status.claimed(at)
 	e.Log.Info("Claimed the partition", "epoch", at.Epoch, "position", at.Position.String(), "events", at.Events)
 	failpoint.Hit(failpoint.Claimed)
 	return nil
+}
+
+// start has the fold go on from what is committed. Nothing may be unsent.
+func (e *Engine) start() {
+	e.fold.start(e.at, e.counted)
+	e.sentTo = e.at.Position
 }
 
 // settleUnknown counts a commit whose reply was lost, now that the ledger tells.

@@ -1,0 +1,76 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/refold-dev/refold/projector"
+	"github.com/refold-dev/refold/projector/readmodel"
+	"github.com/refold-dev/refold/projector/stream"
+)
+
+// bothFail is a log and a read model on one server. The first commit fails, when
+// all was read; so does the first look at the log after that.
+type bothFail struct {
+	*shelf
+	log
+	end                chan struct{} // closed when all was read
+	committed, checked atomic.Int64
+}
+
+func (b *bothFail) Claim(ctx context.Context, c readmodel.Claim) (readmodel.Partition, readmodel.Checkpoint, error) {
+	_, at, err := b.shelf.Claim(ctx, c)
+	return b, at, err
+}
+
+func (b *bothFail) Commit(ctx context.Context, t readmodel.Transaction) error {
+	if b.committed.Add(1) == 1 {
+		<-b.end
+		return errors.New("the read model is away")
+	}
+	return b.shelf.Commit(ctx, t)
+}
+
+func (b *bothFail) Check(ctx context.Context, position projector.ID, entries int64) (stream.Info, error) {
+	if b.checked.Add(1) == 2 {
+		return stream.Info{}, errors.New("the log is away")
+	}
+	return b.log.Check(ctx, position, entries)
+}
+
+func (b *bothFail) Read(ctx context.Context, after projector.ID, entries int64, limit stream.Limit, block time.Duration) (*stream.Batch, error) {
+	if after.Ms == b.to && b.checked.Load() == 1 {
+		close(b.end)
+		<-ctx.Done()
+	}
+	return b.log.Read(ctx, after, entries, limit, block)
+}
+
+func (b *bothFail) Close() error { return nil }
+
+// What was folded and not sent when the read model failed is not folded any more,
+// also where the log then cannot be looked at.
+func TestAClaimForgetsWhatWasNotSent(t *testing.T) {
+	const entities = mostTogether + 1000
+	b := &bothFail{shelf: &shelf{model: memory{}}, log: log{to: 6000, entities: entities}, end: make(chan struct{})}
+	e := New(Options{
+		Reader: b, Acker: &acks{}, Decoder: asTyped{}, Reducer: sums{}, Store: b, Schema: testSchema(t),
+		Pace: Pace{CommitAge: time.Millisecond, RetryFirst: time.Millisecond, RetryMost: time.Millisecond},
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- e.Run(ctx) }()
+	eventually(t, "at the tail", func() bool { return b.position() == 6000 })
+	cancel()
+	if err := <-done; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+	if diff := cmp.Diff(sumsOf(6000, entities), b.model.sums()); diff != "" {
+		t.Error(diff)
+	}
+}
