@@ -10,6 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/refold-dev/refold/projector"
+	"github.com/refold-dev/refold/projector/contract"
+	"github.com/refold-dev/refold/projector/fault"
 	"github.com/refold-dev/refold/projector/readmodel"
 	"github.com/refold-dev/refold/projector/stream"
 )
@@ -72,5 +74,37 @@ func TestAClaimForgetsWhatWasNotSent(t *testing.T) {
 	}
 	if diff := cmp.Diff(sumsOf(6000, entities), b.model.sums()); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// shortened is a log that lost its tail, and says so.
+type shortened struct{ log }
+
+func (s *shortened) Check(ctx context.Context, position projector.ID, entries int64) (stream.Info, error) {
+	if position.Ms > s.to {
+		return stream.Info{}, &fault.Error{Reason: contract.ReasonSourceDiverged, Permanent: true}
+	}
+	return s.log.Check(ctx, position, entries)
+}
+
+func TestALogThatEndsBeforeALaneHasDiverged(t *testing.T) {
+	s := &shelf{model: memory{}}
+	s.at.Position, s.at.Lanes = projector.ID{Ms: 10}, new([readmodel.Lanes]readmodel.Mark)
+	for i := range s.at.Lanes {
+		s.at.Lanes[i].Position = projector.ID{Ms: 10}
+	}
+	s.at.Lanes[readmodel.LaneOf("3")].Position = projector.ID{Ms: 30}
+	e := New(Options{
+		Reader: &shortened{log{to: 20, entities: 5}}, Acker: &acks{}, Decoder: asTyped{}, Reducer: sums{}, Store: s, Schema: testSchema(t),
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- e.Run(ctx) }()
+	eventually(t, "said", func() bool {
+		return e.Status().Problem != nil && e.Status().Problem.Reason == contract.ReasonSourceDiverged
+	})
+	cancel()
+	if err := <-done; err != nil || s.position() != 10 {
+		t.Errorf("Run: %v; it is at %d", err, s.position())
 	}
 }
