@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/refold-dev/refold/projector"
@@ -263,9 +264,10 @@ func (f *fold) settle(t *entry) {
 	f.lanes.bytes += f.cache.weigh(t) - before
 }
 
-// undo takes the event that is being folded out of the entities again.
+// undo takes the event that is being folded out of the entities again: the last
+// first, for a reducer may name one twice though it should not.
 func (f *fold) undo(e *projector.Event, touched []*entry) {
-	for i, t := range touched[:f.done] {
+	for i, t := range slices.Backward(touched[:f.done]) {
 		if !f.lanes.has(t.lane, e.ID) {
 			t.state.Undo(&f.saved[i])
 		}
