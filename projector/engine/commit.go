@@ -131,6 +131,9 @@ func (e *Engine) committed(s *sent) error {
 	e.Metrics.committed(time.Since(s.began), s.entities)
 	e.at, e.counted = s.next, s.counted
 	e.fold.cache.settled = s.number
+	if altered != nil {
+		e.fold.doubt(altered.Keys) // while they are sure to be in memory
+	}
 	e.fold.cache.shrink()
 	e.retry.reset()
 	e.status.committed(s.next, s.counted)
@@ -138,7 +141,6 @@ func (e *Engine) committed(s *sent) error {
 	e.verifiedAt = time.Now()
 	e.acks.to(e.at)
 	if altered != nil {
-		e.fold.doubt(altered.Keys)
 		return altered.Err
 	}
 	return nil

@@ -150,6 +150,26 @@ func TestEntitiesThatWereAlteredAreWrittenWholeAndItIsSaid(t *testing.T) {
 	}
 }
 
+func TestAnAlteredEntityIsKeptUntilItIsWrittenWhole(t *testing.T) {
+	altered := &readmodel.AlteredError{Keys: []string{"a"}, Err: &fault.Error{Reason: contract.ReasonNotOwned}}
+	f := &flaky{shelf: &shelf{model: memory{}}, after: map[int]error{1: altered}}
+	e := New(Options{Acker: &acks{}, Decoder: asTyped{}, Reducer: sums{}, Store: f, Schema: testSchema(t), CacheBytes: 1})
+	if err := e.claim(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer e.release()
+	if _, err := e.fold.some(t.Context(), []projector.Event{event(1, "a")}, e.load); err != nil {
+		t.Fatal(err)
+	}
+	e.send(everyLane)
+	if err := e.awaitCommit(); fault.As(err) == nil {
+		t.Errorf("the commit said %v", err)
+	}
+	if a := e.fold.cache.get("a", e.fold.cache.hash("a")); a == nil || !a.state.Doubted() || e.fold.lanes.dirty != 1 {
+		t.Errorf("it is %+v, and %d entities are to be written", a, e.fold.lanes.dirty)
+	}
+}
+
 // watching notes which entities are to be written whole.
 type watching struct {
 	*flaky
