@@ -26,6 +26,10 @@ type entry struct {
 // size and the share of the index and of the ring.
 const entryBytes = int64(unsafe.Sizeof(entry{})) + 40
 
+// filterShare is the part of the budget that may go to remembering what was
+// evicted.
+const filterShare = 8
+
 // cache holds entities, authoritative while the claim holds. What is clean goes
 // when there are more bytes than the budget, what was not used for longest
 // about first: second chance, F. J. Corbató, "A paging experiment with the
@@ -152,9 +156,23 @@ func (c *cache) shrink() {
 
 func (c *cache) evict(e *entry) {
 	if c.whole && e.state.InStore() {
-		c.evicted.add(e.key)
+		c.remember(e.key)
 	}
 	c.remove(e)
+}
+
+// remember notes a key that the store holds and memory does not. When they are
+// too many nothing is said to be new any more.
+func (c *cache) remember(key string) {
+	if c.evicted.mayHave(key) {
+		return // evicted before, and loaded again
+	}
+	c.bytes -= c.evicted.bytes()
+	c.evicted.add(key)
+	if c.evicted.bytes() > max(c.budget/filterShare, firstLayer/8) {
+		c.whole, c.evicted = false, filter{}
+	}
+	c.bytes += c.evicted.bytes()
 }
 
 // forget lets everything go.

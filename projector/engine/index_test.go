@@ -92,3 +92,39 @@ func TestTheFilterForgetsNoneAndSeldomInvents(t *testing.T) {
 		t.Errorf("%d of %d keys are invented, in %d layers", invented, n, len(f.layers))
 	}
 }
+
+func TestWhatIsEvictedAgainTakesNoMoreMemory(t *testing.T) {
+	c := newCache(testSchema(t), 1)
+	c.whole = true
+	for i := range 300_000 { // three times what the first layer takes
+		evictStored(c, fmt.Sprint(i%100))
+	}
+	if len(c.evicted.layers) != 1 || !c.whole {
+		t.Errorf("%d layers, whole: %v", len(c.evicted.layers), c.whole)
+	}
+}
+
+func TestTheCacheIsNotWholeAnyMoreWhenTooMuchWasEvicted(t *testing.T) {
+	c := newCache(testSchema(t), 4<<20)
+	c.whole = true
+	for i := range 1_000_000 {
+		evictStored(c, fmt.Sprint(i))
+		if c.evicted.bytes() > c.budget/filterShare || c.bytes != c.evicted.bytes() {
+			t.Fatalf("%d bytes of %d are the filter's, %d are counted", c.evicted.bytes(), c.budget, c.bytes)
+		}
+		if !c.whole && c.isNew("never seen") || c.isNew(fmt.Sprint(i)) {
+			t.Fatalf("after %d it takes an entity for new that may be stored", i)
+		}
+	}
+	if c.whole {
+		t.Error("it still remembers what was evicted")
+	}
+}
+
+// evictStored has an entity come and go that the store holds.
+func evictStored(c *cache, key string) {
+	e := c.add(key, c.hash(key))
+	e.state.Create()
+	e.state.MarkStored()
+	c.evict(e)
+}
