@@ -2,7 +2,6 @@ package engine
 
 import (
 	"strings"
-	"unsafe"
 
 	"github.com/refold-dev/refold/projector"
 	"github.com/refold-dev/refold/projector/readmodel"
@@ -22,10 +21,6 @@ type entry struct {
 	dirty  bool // changed since it was last sent
 }
 
-// entryBytes is roughly what an entry costs beside its key and state: its own
-// size and the share of the index and of the ring.
-const entryBytes = int64(unsafe.Sizeof(entry{})) + 40
-
 // filterShare is the part of the budget that may go to remembering what was
 // evicted.
 const filterShare = 8
@@ -37,6 +32,7 @@ const filterShare = 8
 type cache struct {
 	budget int64
 	bytes  int64
+	beside int64 // bytes of an entry that neither its key nor its state counts
 	index  index
 	rooms  rooms
 	ring   []*entry
@@ -51,7 +47,7 @@ type cache struct {
 }
 
 func newCache(schema *projector.Schema, budget int64) *cache {
-	return &cache{budget: budget, index: newIndex(), rooms: rooms{schema: schema}}
+	return &cache{budget: budget, beside: besideState(schema), index: newIndex(), rooms: newRooms(schema)}
 }
 
 func (c *cache) hash(key string) uint64 { return c.index.hash(key) }
@@ -124,13 +120,12 @@ func (c *cache) remove(e *entry) {
 	c.ring = c.ring[:last]
 	c.bytes -= e.bytes
 	e.key, e.bytes, e.dirty = "", 0, false
-	e.state.Clear()
 	c.rooms.give(e)
 }
 
 // weigh counts the entry's bytes anew and returns them.
 func (c *cache) weigh(e *entry) int64 {
-	bytes := entryBytes + int64(len(e.key)) + e.state.Bytes()
+	bytes := c.beside + int64(len(e.key)) + e.state.Bytes()
 	c.bytes += bytes - e.bytes
 	e.bytes = bytes
 	return bytes
@@ -177,6 +172,6 @@ func (c *cache) remember(key string) {
 
 // forget lets everything go.
 func (c *cache) forget() {
-	c.index, c.rooms, c.ring, c.bytes, c.hand = newIndex(), rooms{schema: c.rooms.schema}, nil, 0, 0
+	c.index, c.rooms, c.ring, c.bytes, c.hand = newIndex(), newRooms(c.rooms.schema), nil, 0, 0
 	c.whole, c.evicted = false, filter{}
 }

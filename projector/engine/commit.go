@@ -111,6 +111,8 @@ func (e *Engine) prepare(s *sent) readmodel.Transaction {
 		t.state.MarkStored()
 		t.sent = s.number
 	}
+	clear(e.changed) // what is forgotten is not to be held
+	clear(e.entities)
 	return transaction
 }
 
