@@ -107,6 +107,46 @@ func TestACommitThatFailsOrWhoseReplyIsLostIsNeitherLostNorDoubled(t *testing.T)
 	}
 }
 
+// leisurely is a store that takes its time over each commit, until ctx ends.
+type leisurely struct{ *shelf }
+
+func (l leisurely) Claim(ctx context.Context, c readmodel.Claim) (readmodel.Partition, readmodel.Checkpoint, error) {
+	_, at, err := l.shelf.Claim(ctx, c)
+	return l, at, err
+}
+
+func (l leisurely) Commit(ctx context.Context, t readmodel.Transaction) error {
+	if sleep(ctx, 50*time.Millisecond); ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return l.shelf.Commit(ctx, t)
+}
+
+func TestTheEndWaitsForAllCommitsTogetherNoLongerThanGrace(t *testing.T) {
+	const entities = mostTogether + 1000
+	s := &shelf{model: memory{}}
+	e := New(Options{
+		Reader: &script{batches: []*stream.Batch{many(1, 4000, entities)}}, Acker: &acks{}, Decoder: asTyped{}, Reducer: sums{},
+		Store: leisurely{s}, Schema: testSchema(t), Pace: Pace{CommitAge: time.Hour, Grace: 200 * time.Millisecond},
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- e.Run(ctx) }()
+	eventually(t, "read", func() bool { return e.Status().Tail != "" })
+	time.Sleep(100 * time.Millisecond)
+	cancel()
+	began := time.Now()
+	if err := <-done; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+	if took := time.Since(began); took > time.Second {
+		t.Errorf("it took %v", took)
+	}
+	if at, _ := s.Position(t.Context()); at.Lanes == nil || s.commits == 0 {
+		t.Errorf("it is at %+v after %d commits", at, s.commits)
+	}
+}
+
 // log is a stream of events about so many entities, read from anywhere.
 type log struct {
 	to       uint64

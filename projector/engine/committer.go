@@ -34,8 +34,8 @@ type committer struct {
 	in, out   chan *sent
 }
 
-// startCommitter takes commits from in and gives them back by out. What is under
-// way when ctx ends is finished within grace.
+// startCommitter takes commits from in and gives them back by out. What is left
+// when ctx ends has grace, all of it together.
 func startCommitter(ctx context.Context, p readmodel.Partition, grace time.Duration) *committer {
 	c := &committer{p, grace, make(chan *sent, mostFlying), make(chan *sent, mostFlying)}
 	go func() {
@@ -46,6 +46,8 @@ func startCommitter(ctx context.Context, p readmodel.Partition, grace time.Durat
 }
 
 func (c *committer) run(ctx context.Context) {
+	ctx, cancel := graceful(ctx, c.grace)
+	defer cancel()
 	failed := false
 	for s := range c.in {
 		if s.err = errNotSent; !failed {
@@ -58,8 +60,6 @@ func (c *committer) run(ctx context.Context) {
 }
 
 func (c *committer) commit(ctx context.Context, t readmodel.Transaction) error {
-	ctx, cancel := graceful(ctx, c.grace)
-	defer cancel()
 	failpoint.Hit(failpoint.BeforeCommit)
 	err := c.partition.Commit(ctx, t)
 	if err == nil {
