@@ -45,11 +45,14 @@ func (e *Engine) start() {
 	e.sentTo = e.at.Position
 }
 
-// settleUnknown counts a commit whose reply was lost, now that the ledger tells.
+// settleUnknown counts commits whose outcome was not seen, now that the ledger
+// tells.
 func (e *Engine) settleUnknown(at readmodel.Checkpoint) {
-	if e.unknown != nil && sameProgress(e.unknown.next, at) {
-		e.counted = e.unknown.counted
-		e.status.committed(at, e.counted)
+	for _, s := range e.unknown {
+		if sameProgress(s.next, at) {
+			e.counted = s.counted
+			e.status.committed(at, e.counted)
+		}
 	}
 	e.unknown = nil
 }
@@ -83,7 +86,7 @@ func (e *Engine) storeFailed(err error) error {
 // release lets go of the partition.
 func (e *Engine) release() {
 	if e.committer != nil {
-		e.committer.stop()
+		e.unknown = append(e.unknown, e.committer.stop()...)
 	}
 	e.partition, e.committer, e.flying = nil, nil, nil
 }

@@ -108,3 +108,52 @@ func TestALogThatEndsBeforeALaneHasDiverged(t *testing.T) {
 		t.Errorf("Run: %v; it is at %d", err, s.position())
 	}
 }
+
+// loadFails is a store of which a Load fails while the first commit is under way.
+type loadFails struct {
+	*shelf
+	begun, failed chan struct{}
+	loads         atomic.Int64
+}
+
+func (l *loadFails) Claim(ctx context.Context, c readmodel.Claim) (readmodel.Partition, readmodel.Checkpoint, error) {
+	_, at, err := l.shelf.Claim(ctx, c)
+	return l, at, err
+}
+
+func (l *loadFails) Commit(ctx context.Context, t readmodel.Transaction) error {
+	if l.commits == 0 {
+		close(l.begun)
+		<-l.failed
+	}
+	return l.shelf.Commit(ctx, t)
+}
+
+func (l *loadFails) Load(ctx context.Context, keys []string, states []*projector.State) error {
+	if l.loads.Add(1) == 3 {
+		<-l.begun
+		close(l.failed)
+		return errors.New("the read model is away")
+	}
+	return l.shelf.Load(ctx, keys, states)
+}
+
+func TestACommitBesideALoadThatFailsIsCounted(t *testing.T) {
+	const entities = 2000
+	l := &loadFails{shelf: &shelf{model: memory{}}, begun: make(chan struct{}), failed: make(chan struct{})}
+	e := New(Options{
+		Reader: &log{to: 3000, entities: entities}, Acker: &acks{}, Decoder: asTyped{}, Reducer: sums{}, Store: l, Schema: testSchema(t),
+		Pace: Pace{CommitAge: 1, RetryFirst: time.Millisecond, RetryMost: time.Millisecond},
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- e.Run(ctx) }()
+	eventually(t, "at the tail", func() bool { return l.position() == 3000 })
+	cancel()
+	if err := <-done; err != nil || e.counted.folded != 3000 || e.counted.read != 3000 {
+		t.Errorf("Run: %v; it counted %+v", err, e.counted)
+	}
+	if diff := cmp.Diff(sumsOf(3000, entities), l.model.sums()); diff != "" {
+		t.Error(diff)
+	}
+}

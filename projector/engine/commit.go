@@ -154,7 +154,7 @@ func (e *Engine) commitFailed(s *sent) error {
 	if errors.Is(s.err, readmodel.ErrFenced) {
 		e.status.rejected()
 	} else {
-		e.unknown = s
+		e.unknown = append(e.unknown, s)
 	}
 	return e.storeFailed(s.err)
 }

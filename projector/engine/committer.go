@@ -53,6 +53,7 @@ func (c *committer) run(ctx context.Context) {
 		if s.err = errNotSent; !failed {
 			s.err = c.commit(ctx, s.transaction)
 		}
+		s.transaction = nil // its outcome may be waited for long
 		var altered *readmodel.AlteredError
 		failed = s.err != nil && !errors.As(s.err, &altered)
 		c.out <- s
@@ -68,9 +69,12 @@ func (c *committer) commit(ctx context.Context, t readmodel.Transaction) error {
 	return err
 }
 
-// stop waits for what is under way; its outcome is lost.
-func (c *committer) stop() {
+// stop waits for what is under way and returns it: whatever came of it, the next
+// claim tells.
+func (c *committer) stop() (left []*sent) {
 	close(c.in)
-	for range c.out { // until it has ended
+	for s := range c.out {
+		left = append(left, s)
 	}
+	return left
 }
