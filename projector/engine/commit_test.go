@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"testing"
 	"time"
 
@@ -39,10 +38,7 @@ func TestBehindTheTailLanesGoOneByOneAndComeTogetherAgain(t *testing.T) {
 	s, a := &shelf{model: memory{}}, &acks{}
 	const entities = mostTogether + 1000
 	_, stop := run(t, s, a, time.Millisecond, many(1, 4000, entities), many(4001, 8000, entities))
-	eventually(t, "one lane ahead of another", func() bool {
-		at, _ := s.Position(t.Context())
-		return at.Lanes != nil && slices.ContainsFunc(at.Lanes[:], func(m readmodel.Mark) bool { return m.Position.Ms == 8000 })
-	})
+	eventually(t, "one lane ahead of another", s.wereApart)
 	if err := stop(); err != nil {
 		t.Errorf("Run: %v", err)
 	}
