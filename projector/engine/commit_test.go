@@ -39,6 +39,7 @@ func TestBehindTheTailLanesGoOneByOneAndComeTogetherAgain(t *testing.T) {
 	const entities = mostTogether + 1000
 	_, stop := run(t, s, a, time.Millisecond, many(1, 4000, entities), many(4001, 8000, entities))
 	eventually(t, "one lane ahead of another", s.wereApart)
+	eventually(t, "all committed", func() bool { return s.position() == 8000 })
 	if err := stop(); err != nil {
 		t.Errorf("Run: %v", err)
 	}
