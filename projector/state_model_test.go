@@ -148,7 +148,7 @@ func (m *machine) copyOther() {
 	}
 	m.model.setExists(other.model.exists)
 	other.state.Delete()
-	other.state.Clear()
+	other.state.Clear(nil)
 }
 
 func (m *machine) act() {
@@ -186,7 +186,7 @@ func (m *machine) between() {
 		m.state.Doubt()
 		m.model.doubted, m.model.changed = true, true
 	case "clear":
-		m.state.Clear()
+		m.state.Clear(make([]byte, 0, 16))
 		m.model = observed(NewState(m.state.Schema()))
 	}
 	m.check(action)

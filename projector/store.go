@@ -30,11 +30,11 @@ func (s *State) MarkStored() {
 	s.inStore, s.changed, s.doubted = s.exists, false, false
 }
 
-// Clear makes s an entity that does not exist and that no store knows; it keeps
-// the memory.
-func (s *State) Clear() {
+// Clear makes s an entity that does not exist and that no store knows. It keeps
+// its slots, and gets room for text as of Init.
+func (s *State) Clear(text []byte) {
 	clear(s.slots)
-	s.text, s.live = s.text[:0], 0
+	s.text, s.live = text[:0], 0
 	s.exists, s.inStore, s.changed, s.doubted = false, false, false, false
 }
 

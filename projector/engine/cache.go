@@ -2,7 +2,6 @@ package engine
 
 import (
 	"strings"
-	"unsafe"
 
 	"github.com/refold-dev/refold/projector"
 	"github.com/refold-dev/refold/projector/readmodel"
@@ -22,9 +21,9 @@ type entry struct {
 	dirty  bool // changed since it was last sent
 }
 
-// entryBytes is roughly what an entry costs beside its key and state: its own
-// size and the share of the index and of the ring.
-const entryBytes = int64(unsafe.Sizeof(entry{})) + 40
+// filterShare is the part of the budget that may go to remembering what was
+// evicted.
+const filterShare = 8
 
 // cache holds entities, authoritative while the claim holds. What is clean goes
 // when there are more bytes than the budget, what was not used for longest
@@ -33,6 +32,7 @@ const entryBytes = int64(unsafe.Sizeof(entry{})) + 40
 type cache struct {
 	budget int64
 	bytes  int64
+	beside int64 // bytes of an entry that neither its key nor its state counts
 	index  index
 	rooms  rooms
 	ring   []*entry
@@ -47,7 +47,7 @@ type cache struct {
 }
 
 func newCache(schema *projector.Schema, budget int64) *cache {
-	return &cache{budget: budget, index: newIndex(), rooms: rooms{schema: schema}}
+	return &cache{budget: budget, beside: besideState(schema), index: newIndex(), rooms: newRooms(schema)}
 }
 
 func (c *cache) hash(key string) uint64 { return c.index.hash(key) }
@@ -120,13 +120,12 @@ func (c *cache) remove(e *entry) {
 	c.ring = c.ring[:last]
 	c.bytes -= e.bytes
 	e.key, e.bytes, e.dirty = "", 0, false
-	e.state.Clear()
 	c.rooms.give(e)
 }
 
 // weigh counts the entry's bytes anew and returns them.
 func (c *cache) weigh(e *entry) int64 {
-	bytes := entryBytes + int64(len(e.key)) + e.state.Bytes()
+	bytes := c.beside + int64(len(e.key)) + e.state.Bytes()
 	c.bytes += bytes - e.bytes
 	e.bytes = bytes
 	return bytes
@@ -152,13 +151,27 @@ func (c *cache) shrink() {
 
 func (c *cache) evict(e *entry) {
 	if c.whole && e.state.InStore() {
-		c.evicted.add(e.key)
+		c.remember(e.key)
 	}
 	c.remove(e)
 }
 
+// remember notes a key that the store holds and memory does not. When they are
+// too many nothing is said to be new any more.
+func (c *cache) remember(key string) {
+	if c.evicted.mayHave(key) {
+		return // evicted before, and loaded again
+	}
+	c.bytes -= c.evicted.bytes()
+	c.evicted.add(key)
+	if c.evicted.bytes() > max(c.budget/filterShare, firstLayer/8) {
+		c.whole, c.evicted = false, filter{}
+	}
+	c.bytes += c.evicted.bytes()
+}
+
 // forget lets everything go.
 func (c *cache) forget() {
-	c.index, c.rooms, c.ring, c.bytes, c.hand = newIndex(), rooms{schema: c.rooms.schema}, nil, 0, 0
+	c.index, c.rooms, c.ring, c.bytes, c.hand = newIndex(), newRooms(c.rooms.schema), nil, 0, 0
 	c.whole, c.evicted = false, filter{}
 }

@@ -32,17 +32,27 @@ func (e *Engine) claim(ctx context.Context) error {
 	e.settleUnknown(at)
 	e.at = at
 	e.fold.forget(at.Empty)
+	e.start()
 	e.status.claimed(at)
 	e.Log.Info("Claimed the partition", "epoch", at.Epoch, "position", at.Position.String(), "events", at.Events)
 	failpoint.Hit(failpoint.Claimed)
 	return nil
 }
 
-// settleUnknown counts a commit whose reply was lost, now that the ledger tells.
+// start has the fold go on from what is committed. Nothing may be unsent.
+func (e *Engine) start() {
+	e.fold.start(e.at, e.counted)
+	e.sentTo = e.at.Position
+}
+
+// settleUnknown counts commits whose outcome was not seen, now that the ledger
+// tells.
 func (e *Engine) settleUnknown(at readmodel.Checkpoint) {
-	if e.unknown != nil && sameProgress(e.unknown.next, at) {
-		e.counted = e.unknown.counted
-		e.status.committed(at, e.counted)
+	for _, s := range e.unknown {
+		if sameProgress(s.next, at) {
+			e.counted = s.counted
+			e.status.committed(at, e.counted)
+		}
 	}
 	e.unknown = nil
 }
@@ -76,7 +86,7 @@ func (e *Engine) storeFailed(err error) error {
 // release lets go of the partition.
 func (e *Engine) release() {
 	if e.committer != nil {
-		e.committer.stop()
+		e.unknown = append(e.unknown, e.committer.stop()...)
 	}
 	e.partition, e.committer, e.flying = nil, nil, nil
 }

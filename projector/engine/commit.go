@@ -122,6 +122,8 @@ func (e *Engine) prepare(s *sent) readmodel.Transaction {
 		t.state.MarkStored()
 		t.sent = s.number
 	}
+	clear(e.changed) // what is forgotten is not to be held
+	clear(e.entities)
 	return transaction
 }
 
@@ -142,6 +144,9 @@ func (e *Engine) committed(s *sent) error {
 	e.Metrics.committed(time.Since(s.began), s.entities)
 	e.at, e.counted = s.next, s.counted
 	e.fold.cache.settled = s.number
+	if altered != nil {
+		e.fold.doubt(altered.Keys) // while they are sure to be in memory
+	}
 	e.fold.cache.shrink()
 	e.retry.reset()
 	e.status.committed(s.next, s.counted)
@@ -149,7 +154,6 @@ func (e *Engine) committed(s *sent) error {
 	e.verifiedAt = time.Now()
 	e.acks.to(e.at)
 	if altered != nil {
-		e.fold.doubt(altered.Keys)
 		return altered.Err
 	}
 	return nil
@@ -161,7 +165,7 @@ func (e *Engine) commitFailed(s *sent) error {
 	if errors.Is(s.err, readmodel.ErrFenced) {
 		e.status.rejected()
 	} else {
-		e.unknown = s
+		e.unknown = append(e.unknown, s)
 	}
 	return e.storeFailed(s.err)
 }

@@ -42,8 +42,8 @@ func TestBehindTheTailLanesGoOneByOneAndComeTogetherAgain(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Errorf("Run: %v", err)
 	}
-	if at, _ := s.Position(t.Context()); at.Lanes != nil || at.Position.Ms != 8000 || at.Events != 8000 || a.last.Ms != 8000 || s.apart == 0 {
-		t.Errorf("it is at %+v, acknowledged %s; lanes were apart %d times", at, a.last, s.apart)
+	if at, _ := s.Position(t.Context()); at.Lanes != nil || at.Position.Ms != 8000 || at.Events != 8000 || a.last.Ms != 8000 || !s.wereApart() {
+		t.Errorf("it is at %+v, acknowledged %s; lanes were apart: %v", at, a.last, s.wereApart())
 	}
 	if diff := cmp.Diff(sumsOf(8000, entities), s.model.sums()); diff != "" {
 		t.Error(diff)
@@ -103,6 +103,46 @@ func TestACommitThatFailsOrWhoseReplyIsLostIsNeitherLostNorDoubled(t *testing.T)
 	}
 }
 
+// leisurely is a store that takes its time over each commit, until ctx ends.
+type leisurely struct{ *shelf }
+
+func (l leisurely) Claim(ctx context.Context, c readmodel.Claim) (readmodel.Partition, readmodel.Checkpoint, error) {
+	_, at, err := l.shelf.Claim(ctx, c)
+	return l, at, err
+}
+
+func (l leisurely) Commit(ctx context.Context, t readmodel.Transaction) error {
+	if sleep(ctx, 50*time.Millisecond); ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return l.shelf.Commit(ctx, t)
+}
+
+func TestTheEndWaitsForAllCommitsTogetherNoLongerThanGrace(t *testing.T) {
+	const entities = mostTogether + 1000
+	s := &shelf{model: memory{}}
+	e := New(Options{
+		Reader: &script{batches: []*stream.Batch{many(1, 4000, entities)}}, Acker: &acks{}, Decoder: asTyped{}, Reducer: sums{},
+		Store: leisurely{s}, Schema: testSchema(t), Pace: Pace{CommitAge: time.Hour, Grace: 200 * time.Millisecond},
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- e.Run(ctx) }()
+	eventually(t, "read", func() bool { return e.Status().Tail != "" })
+	time.Sleep(100 * time.Millisecond)
+	cancel()
+	began := time.Now()
+	if err := <-done; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+	if took := time.Since(began); took > time.Second {
+		t.Errorf("it took %v", took)
+	}
+	if at, _ := s.Position(t.Context()); at.Lanes == nil || s.commits == 0 {
+		t.Errorf("it is at %+v after %d commits", at, s.commits)
+	}
+}
+
 // log is a stream of events about so many entities, read from anywhere.
 type log struct {
 	to       uint64
@@ -143,6 +183,25 @@ func TestEntitiesThatWereAlteredAreWrittenWholeAndItIsSaid(t *testing.T) {
 	<-done
 	if len(doubted) != 1 || !doubted["3"] || f.at.Epoch != 1 {
 		t.Errorf("written whole: %v; epoch %d", doubted, f.at.Epoch)
+	}
+}
+
+func TestAnAlteredEntityIsKeptUntilItIsWrittenWhole(t *testing.T) {
+	altered := &readmodel.AlteredError{Keys: []string{"a"}, Err: &fault.Error{Reason: contract.ReasonNotOwned}}
+	f := &flaky{shelf: &shelf{model: memory{}}, after: map[int]error{1: altered}}
+	e := New(Options{Acker: &acks{}, Decoder: asTyped{}, Reducer: sums{}, Store: f, Schema: testSchema(t), CacheBytes: 1})
+	if err := e.claim(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer e.release()
+	if _, err := e.fold.some(t.Context(), []projector.Event{event(1, "a")}, e.load); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.send(everyLane); fault.As(err) == nil { // it is at the tail: committed at once
+		t.Errorf("the commit said %v", err)
+	}
+	if a := e.fold.cache.get("a", e.fold.cache.hash("a")); a == nil || !a.state.Doubted() || e.fold.lanes.dirty != 1 {
+		t.Errorf("it is %+v, and %d entities are to be written", a, e.fold.lanes.dirty)
 	}
 }
 

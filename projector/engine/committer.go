@@ -29,36 +29,44 @@ type sent struct {
 
 // committer commits beside the fold, in order, until one commit fails.
 type committer struct {
-	partition readmodel.Partition
-	in, out   chan *sent
-	// bounded is a context for one commit: what is under way when the engine is
-	// stopped is finished within its grace.
-	bounded func() (context.Context, context.CancelFunc)
+	in, out chan *sent
+	commit  func(readmodel.Transaction) error
 }
 
-// startCommitter takes commits from in and gives them back by out.
+// startCommitter takes commits from in and gives them back by out. What is left
+// when ctx ends has grace, all of it together.
 func startCommitter(ctx context.Context, p readmodel.Partition, grace time.Duration) *committer {
+	ctx, cancel := graceful(ctx, grace)
 	c := &committer{
-		partition: p,
-		in:        make(chan *sent, mostFlying),
-		out:       make(chan *sent, mostFlying),
-		bounded:   func() (context.Context, context.CancelFunc) { return graceful(ctx, grace) },
+		in:     make(chan *sent, mostFlying),
+		out:    make(chan *sent, mostFlying),
+		commit: func(t readmodel.Transaction) error { return commit(ctx, p, t) },
 	}
 	go func() {
+		defer cancel()
 		defer close(c.out)
 		c.run()
 	}()
 	return c
 }
 
+func commit(ctx context.Context, p readmodel.Partition, t readmodel.Transaction) error {
+	failpoint.Hit(failpoint.BeforeCommit)
+	err := p.Commit(ctx, t)
+	if err == nil {
+		failpoint.Hit(failpoint.CommitReplyLost)
+	}
+	return err
+}
+
 // now commits on the caller's goroutine. Nothing else may be under way.
-func (c *committer) now(s *sent) { s.err = c.commit(s.transaction) }
+func (c *committer) now(s *sent) { s.commit(c.commit) }
 
 func (c *committer) run() {
 	failed := false
 	for s := range c.in {
 		if s.err = errNotSent; !failed {
-			s.err = c.commit(s.transaction)
+			s.commit(c.commit)
 		}
 		var altered *readmodel.AlteredError
 		failed = s.err != nil && !errors.As(s.err, &altered)
@@ -66,20 +74,17 @@ func (c *committer) run() {
 	}
 }
 
-func (c *committer) commit(t readmodel.Transaction) error {
-	ctx, cancel := c.bounded()
-	defer cancel()
-	failpoint.Hit(failpoint.BeforeCommit)
-	err := c.partition.Commit(ctx, t)
-	if err == nil {
-		failpoint.Hit(failpoint.CommitReplyLost)
-	}
-	return err
+func (s *sent) commit(commit func(readmodel.Transaction) error) {
+	s.err = commit(s.transaction)
+	s.transaction = nil // its outcome may be waited for long
 }
 
-// stop waits for what is under way; its outcome is lost.
-func (c *committer) stop() {
+// stop waits for what is under way and returns it: whatever came of it, the next
+// claim tells.
+func (c *committer) stop() (left []*sent) {
 	close(c.in)
-	for range c.out { // until it has ended
+	for s := range c.out {
+		left = append(left, s)
 	}
+	return left
 }

@@ -152,7 +152,7 @@ type Engine struct {
 	at         readmodel.Checkpoint // committed
 	counted    tally                // up to there
 	held       int64                // epoch of the last claim, 0 before the first
-	unknown    *sent                // a commit whose outcome is not known yet
+	unknown    []*sent              // commits whose outcome is not known yet
 	verifiedAt time.Time
 
 	behind      bool         // more is coming that is worth waiting for

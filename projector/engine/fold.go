@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/refold-dev/refold/projector"
@@ -77,11 +78,12 @@ func (f *fold) start(at readmodel.Checkpoint, counted tally) {
 }
 
 // forget drops every state: the store's are to be loaded again, unless it is
-// empty.
+// empty. One that scratch still names would keep all memory around it.
 func (f *fold) forget(empty bool) {
 	f.cache.forget()
 	f.cache.whole = empty
 	f.lanes.forget()
+	f.touched, f.absent, f.states = nil, nil, nil
 }
 
 // some folds the first n of events, at least one, and loads what it needs for
@@ -89,6 +91,7 @@ func (f *fold) forget(empty bool) {
 // it is folded and nothing of it.
 func (f *fold) some(ctx context.Context, events []projector.Event, load load) (n int, err error) {
 	f.keys, f.touched, f.plan, f.absent = f.keys[:0], f.touched[:0], f.plan[:0], f.absent[:0]
+	defer func() { clear(f.keys) }() // views of the events
 	failed := f.look(events)
 	if err := f.fetch(ctx, load); err != nil {
 		return 0, err
@@ -257,15 +260,18 @@ func (f *fold) settle(t *entry) {
 	if !t.state.Changed() {
 		return
 	}
-	f.holes = t.state.Settle(f.holes)
+	if f.holes = t.state.Settle(f.holes); cap(f.holes) > mebibyte {
+		f.holes = nil // of a huge entity
+	}
 	f.lanes.touch(t)
 	before := t.bytes
 	f.lanes.bytes += f.cache.weigh(t) - before
 }
 
-// undo takes the event that is being folded out of the entities again.
+// undo takes the event that is being folded out of the entities again: the last
+// first, for a reducer may name one twice though it should not.
 func (f *fold) undo(e *projector.Event, touched []*entry) {
-	for i, t := range touched[:f.done] {
+	for i, t := range slices.Backward(touched[:f.done]) {
 		if !f.lanes.has(t.lane, e.ID) {
 			t.state.Undo(&f.saved[i])
 		}

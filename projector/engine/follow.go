@@ -2,10 +2,12 @@ package engine
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/refold-dev/refold/projector"
 	"github.com/refold-dev/refold/projector/engine/failpoint"
+	"github.com/refold-dev/refold/projector/readmodel"
 	"github.com/refold-dev/refold/projector/stream"
 )
 
@@ -42,15 +44,28 @@ func (e *Engine) check(ctx context.Context) error {
 	defer e.status.outside()()
 	info, err := e.Reader.Check(ctx, e.at.Position, e.at.Entries)
 	e.status.checked(info)
+	if err == nil {
+		err = e.checkLanes(ctx)
+	}
 	if err != nil {
 		return err
 	}
 	if info.Entries >= 0 {
 		e.at.Entries = info.Entries
 	}
-	e.fold.start(e.at, e.counted)
-	e.sentTo = e.at.Position
+	e.start()
 	return nil
+}
+
+// checkLanes compares the stream with the lane that is the furthest: the read
+// model has effects up to there, and a log that lost its tail may end before.
+func (e *Engine) checkLanes(ctx context.Context) error {
+	if e.at.Lanes == nil {
+		return nil
+	}
+	furthest := slices.MaxFunc(e.at.Lanes[:], func(a, b readmodel.Mark) int { return a.Position.Compare(b.Position) })
+	_, err := e.Reader.Check(ctx, furthest.Position, furthest.Entries)
+	return err
 }
 
 // next waits for the next batch, and sees to the commits meanwhile.

@@ -2,9 +2,15 @@ package engine
 
 import (
 	"fmt"
+	"runtime"
+	"slices"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/refold-dev/refold/projector"
+	"github.com/refold-dev/refold/projector/contract"
 )
 
 // The index is a map, whatever collides: hashes are drawn from a handful.
@@ -90,5 +96,97 @@ func TestTheFilterForgetsNoneAndSeldomInvents(t *testing.T) {
 	}
 	if len(f.layers) < 2 || invented > n/25 {
 		t.Errorf("%d of %d keys are invented, in %d layers", invented, n, len(f.layers))
+	}
+}
+
+func TestWhatIsEvictedAgainTakesNoMoreMemory(t *testing.T) {
+	c := newCache(testSchema(t), 1)
+	c.whole = true
+	for i := range 300_000 { // three times what the first layer takes
+		evictStored(c, fmt.Sprint(i%100))
+	}
+	if len(c.evicted.layers) != 1 || !c.whole {
+		t.Errorf("%d layers, whole: %v", len(c.evicted.layers), c.whole)
+	}
+}
+
+func TestTheCacheIsNotWholeAnyMoreWhenTooMuchWasEvicted(t *testing.T) {
+	c := newCache(testSchema(t), 4<<20)
+	c.whole = true
+	for i := range 1_000_000 {
+		evictStored(c, fmt.Sprint(i))
+		if c.evicted.bytes() > c.budget/filterShare || c.bytes != c.evicted.bytes() {
+			t.Fatalf("%d bytes of %d are the filter's, %d are counted", c.evicted.bytes(), c.budget, c.bytes)
+		}
+		if !c.whole && c.isNew("never seen") || c.isNew(fmt.Sprint(i)) {
+			t.Fatalf("after %d it takes an entity for new that may be stored", i)
+		}
+	}
+	if c.whole {
+		t.Error("it still remembers what was evicted")
+	}
+}
+
+// evictStored has an entity come and go that the store holds.
+func evictStored(c *cache, key string) {
+	e := c.add(key, c.hash(key))
+	e.state.Create()
+	e.state.MarkStored()
+	c.evict(e)
+}
+
+func TestMemoryThatIsGoneIsNotHeld(t *testing.T) {
+	f := newFold(asTyped{}, sums{}, testSchema(t), 1<<20)
+	m, c := memory{}, f.cache
+	if err := foldAll(f, []projector.Event{event(1, "a,b,c"), event(2, "d")}, m); err != nil {
+		t.Fatal(err)
+	}
+	if slices.ContainsFunc(f.keys[:cap(f.keys)], func(key string) bool { return key != "" }) {
+		t.Error("a view of the events is held")
+	}
+	large := c.get("a", c.hash("a"))
+	large.state.SetAt(1, projector.StringValue(strings.Repeat("a", 2*mebibyte)))
+	f.settle(large)
+	large.state.SetAt(1, projector.StringValue(strings.Repeat("b", 2*mebibyte)))
+	f.settle(large)
+	c.remove(large)
+	if got := large.state.Bytes(); got > 1024 {
+		t.Errorf("the place of a large entity keeps %d bytes", got)
+	}
+	if cap(f.holes) > mebibyte {
+		t.Errorf("closing holes keeps %d bytes", cap(f.holes))
+	}
+	f.forget(false)
+	if isHeld := func(e *entry) bool { return e != nil }; slices.ContainsFunc(f.touched[:cap(f.touched)], isHeld) ||
+		slices.ContainsFunc(f.absent[:cap(f.absent)], isHeld) || cap(f.states) > 0 {
+		t.Error("an entity that was forgotten is held, and all that lies beside it")
+	}
+}
+
+func TestAllMemoryOfAnEntityIsCounted(t *testing.T) {
+	for name, fields := range map[string]int{"narrow": 1, "wide": 100} {
+		t.Run(name, func(t *testing.T) {
+			declared := make([]contract.Field, fields)
+			for i := range declared {
+				declared[i] = contract.Field{Name: fmt.Sprint(i), Type: contract.TypeString}
+			}
+			schema, err := projector.NewSchema(declared)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var before, after runtime.MemStats
+			runtime.GC()
+			runtime.ReadMemStats(&before)
+			c := newCache(schema, 1<<40)
+			for i := range doubled { // as many as there are rooms
+				c.add(fmt.Sprint(i), c.hash(fmt.Sprint(i)))
+			}
+			runtime.GC()
+			runtime.ReadMemStats(&after)
+			if took := int64(after.HeapAlloc) - int64(before.HeapAlloc); c.bytes < took*9/10 || c.bytes > took*12/10 {
+				t.Errorf("%d bytes are counted, %d were taken", c.bytes, took)
+			}
+			runtime.KeepAlive(c)
+		})
 	}
 }

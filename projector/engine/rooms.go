@@ -2,6 +2,7 @@ package engine
 
 import (
 	"math/bits"
+	"unsafe"
 
 	"github.com/refold-dev/refold/projector"
 )
@@ -35,9 +36,24 @@ const (
 // rooms makes entries and takes them back.
 type rooms struct {
 	schema *projector.Schema
+	text   int // bytes of it in a room
 	blocks [][]room
+	texts  [][]byte // of the blocks
 	built  int
 	spare  []*entry
+}
+
+func newRooms(schema *projector.Schema) rooms { return rooms{schema: schema, text: textBytes(schema)} }
+
+// besideState is the memory of an entry beside what its state counts and its key:
+// the rest of the room, and roughly its share of the index and of the ring.
+func besideState(schema *projector.Schema) int64 {
+	const share = 40
+	bytes := share + int64(unsafe.Sizeof(room{})) - int64(unsafe.Sizeof(projector.State{}))
+	if fields := len(schema.Fields()); fields <= narrow {
+		bytes -= int64(fields) * int64(unsafe.Sizeof(projector.Slot{}))
+	}
+	return bytes
 }
 
 func (r *rooms) take() *entry {
@@ -50,30 +66,46 @@ func (r *rooms) take() *entry {
 	return e
 }
 
-func (r *rooms) give(e *entry) { r.spare = append(r.spare, e) }
+// give takes an entry back. What its state has outgrown its room with goes.
+func (r *rooms) give(e *entry) {
+	block, place := find(int(e.number))
+	e.state.Clear(r.textOf(r.texts[block], place))
+	r.spare = append(r.spare, e)
+}
 
 // entry is that of a number.
 func (r *rooms) entry(number int) *entry {
+	block, place := find(number)
+	return &r.blocks[block][place].entry
+}
+
+// find says in which block the room of a number is, and where in it.
+func find(number int) (block, place int) {
 	if number < doubled {
-		block := bits.Len(uint(number/firstBlock+1)) - 1
-		return &r.blocks[block][number-firstBlock*(1<<block-1)].entry
+		block = bits.Len(uint(number/firstBlock+1)) - 1
+		return block, number - firstBlock*(1<<block-1)
 	}
 	number -= doubled
-	return &r.blocks[doublings+number/largestBlock][number%largestBlock].entry
+	return doublings + number/largestBlock, number % largestBlock
+}
+
+func (r *rooms) textOf(texts []byte, place int) []byte {
+	at := place * r.text
+	return texts[at : at : at+r.text]
 }
 
 func (r *rooms) build() {
 	n := firstBlock << min(len(r.blocks), doublings)
-	block, text := make([]room, n), make([]byte, n*r.textBytes())
+	block, text := make([]room, n), make([]byte, n*r.text)
 	largePages(block)
 	largePages(text)
 	for i := range block {
-		room, at := &block[i], i*r.textBytes()
-		room.state.Init(r.schema, r.slots(room), text[at:at:at+r.textBytes()])
+		room := &block[i]
+		room.state.Init(r.schema, r.slots(room), r.textOf(text, i))
 		room.entry.state, room.entry.number = &room.state, int32(r.built+i)
 		r.spare = append(r.spare, &room.entry)
 	}
-	r.blocks = append(r.blocks, block)
+	r.blocks, r.texts = append(r.blocks, block), append(r.texts, text)
 	r.built += n
 }
 
@@ -84,9 +116,9 @@ func (r *rooms) slots(room *room) []projector.Slot {
 	return room.slots[:]
 }
 
-func (r *rooms) textBytes() int {
+func textBytes(schema *projector.Schema) int {
 	bytes := 0
-	for _, f := range r.schema.Fields() {
+	for _, f := range schema.Fields() {
 		if f.Kind == projector.String || f.Kind == projector.JSON || f.Kind == projector.Timestamp {
 			bytes += textAField
 		}
