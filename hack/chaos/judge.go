@@ -19,8 +19,9 @@ type snapshot struct {
 	claimed  bool
 	ledger   ledger
 	entities map[string]map[string]string // by key; absent: no hash
-	listed   map[string]bool              // the key set
+	listed   map[string]bool              // the key sets
 	bare     map[string]bool
+	astray   []string // names in another lane's set
 	all      []string // every key there is
 }
 
@@ -28,7 +29,11 @@ type snapshot struct {
 func (w *world) look(ctx context.Context) (snapshot, error) {
 	pipe := w.client.TxPipeline()
 	position := pipe.HGetAll(ctx, positionKey)
-	listed, bare, all := pipe.SMembers(ctx, keySetKey), pipe.SMembers(ctx, bareKey), pipe.Keys(ctx, "*")
+	var listed, bare [laneCount]*redis.StringSliceCmd
+	for lane := range laneCount {
+		listed[lane], bare[lane] = pipe.SMembers(ctx, keySetKey(lane)), pipe.SMembers(ctx, bareKey(lane))
+	}
+	all := pipe.Keys(ctx, "*")
 	var hashes []*redis.MapStringStringCmd
 	for _, key := range w.model.Keys() {
 		hashes = append(hashes, pipe.HGetAll(ctx, history.Prefix+key))
@@ -37,7 +42,7 @@ func (w *world) look(ctx context.Context) (snapshot, error) {
 		return snapshot{}, fmt.Errorf("look at the read model: %w", err)
 	}
 	s := snapshot{claimed: len(position.Val()) > 0, all: all.Val(), entities: map[string]map[string]string{}}
-	s.listed, s.bare = setOf(listed.Val()), setOf(bare.Val())
+	s.listed, s.bare = s.ofLanes(listed), s.ofLanes(bare)
 	for i, key := range w.model.Keys() {
 		if fields := hashes[i].Val(); len(fields) > 0 {
 			s.entities[key] = fields
@@ -49,6 +54,19 @@ func (w *world) look(ctx context.Context) (snapshot, error) {
 	var err error
 	s.ledger, err = parseLedger(position.Val())
 	return s, err
+}
+
+// ofLanes is the union of the lanes' sets.
+func (s *snapshot) ofLanes(sets [laneCount]*redis.StringSliceCmd) map[string]bool {
+	union := map[string]bool{}
+	for lane, set := range sets {
+		for _, key := range set.Val() {
+			if union[key] = true; laneOf(key) != lane {
+				s.astray = append(s.astray, fmt.Sprintf("%q in lane %d's", key, lane))
+			}
+		}
+	}
+	return union
 }
 
 func setOf(words []string) map[string]bool {
@@ -94,7 +112,7 @@ func (w *world) judge(ctx context.Context) error {
 	return v.err()
 }
 
-// judge compares entity by entity: I1, and that the key set tells them.
+// judge compares entity by entity: I1, and that the key sets tell them.
 func (s snapshot) judge(model *history.History) verdict {
 	var v verdict
 	if s.claimed {
@@ -102,11 +120,14 @@ func (s snapshot) judge(model *history.History) verdict {
 			v.say("%v", err)
 		}
 	}
+	for _, astray := range s.astray {
+		v.say("an entity is in another lane's set: %s", astray)
+	}
 	for _, key := range model.Keys() {
 		want, exists := model.Want(key, s.ledger.of(key))
 		v.compare(key, want, s.entities[key])
 		if s.listed[key] != exists {
-			v.say("entity %q: in the key set: %t, want %t", key, s.listed[key], exists)
+			v.say("entity %q: in its key set: %t, want %t", key, s.listed[key], exists)
 		}
 		if isBare := exists && len(want) == 0; s.bare[key] != isBare {
 			v.say("entity %q: among those without a field: %t, want %t", key, s.bare[key], isBare)
@@ -137,7 +158,10 @@ func shown(fields map[string]string) string {
 // judgeForeign wants no key but the projection's and the strangers', and those
 // as they were: I9.
 func (w *world) judgeForeign(ctx context.Context, s snapshot, v *verdict) {
-	allowed := setOf([]string{history.Stream, controlKey, positionKey, keySetKey, bareKey})
+	allowed := setOf([]string{history.Stream, controlKey, positionKey})
+	for lane := range laneCount {
+		allowed[keySetKey(lane)], allowed[bareKey(lane)] = true, true
+	}
 	for key := range s.entities {
 		allowed[history.Prefix+key] = true
 	}

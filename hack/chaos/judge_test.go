@@ -60,6 +60,7 @@ func TestTheJudgeSeesWhatIsWrong(t *testing.T) {
 		"a field changed":           {func(s *snapshot, key string) { s.entities[key]["chain"] = "1" }, 0, 0, "I1"},
 		"a field too many":          {func(s *snapshot, key string) { s.entities[key]["x"] = "" }, 0, 0, "I1"},
 		"an entity nobody listed":   {func(s *snapshot, key string) { s.listed[key] = false }, 0, 0, "key set"},
+		"an entity in a wrong set":  {func(s *snapshot, key string) { s.astray = []string{key} }, 0, 0, "another lane"},
 		"an entity said to be bare": {func(s *snapshot, key string) { s.bare[key] = true }, 0, 0, "without a field"},
 		"an event not counted":      {func(s *snapshot, _ string) { s.ledger.events-- }, 0, 0, "I5"},
 		"an entry not counted":      {func(s *snapshot, _ string) { s.ledger.entries-- }, 0, 0, "I5"},

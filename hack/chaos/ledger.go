@@ -15,8 +15,6 @@ import (
 const (
 	controlKey  = "refold:{" + history.Projection + "}"
 	positionKey = controlKey + ":" + history.Revision + ":0"
-	keySetKey   = positionKey + ":keys"
-	bareKey     = positionKey + ":bare"
 )
 
 // laneCount is how many lanes there are where there are any.
@@ -74,10 +72,19 @@ func (l ledger) of(key string) history.ID {
 	if len(l.lanes) == 0 {
 		return l.id
 	}
+	return l.lanes[laneOf(key)].id
+}
+
+func laneOf(key string) int {
 	hash := fnv.New64a()
 	_, _ = hash.Write([]byte(key))
-	return l.lanes[hash.Sum64()%laneCount].id
+	return int(hash.Sum64() % laneCount)
 }
+
+// The sets of the ledger, one for each lane: the entities there are, and those
+// of them without a field.
+func keySetKey(lane int) string { return positionKey + ":keys:" + strconv.Itoa(lane) }
+func bareKey(lane int) string   { return positionKey + ":bare:" + strconv.Itoa(lane) }
 
 // all are the lanes, also where there are none.
 func (l ledger) all() []checkpoint {

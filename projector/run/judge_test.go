@@ -1,6 +1,7 @@
 package run_test
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -101,17 +102,19 @@ func (w *world) model() map[string]map[string]string {
 	return users
 }
 
-// judgeKeys wants the key set to name what is there.
+// judgeKeys wants the key sets to name what is there.
 func (w *world) judgeKeys(users map[string]map[string]string) {
 	w.t.Helper()
 	listed, want := map[string]bool{}, map[string]bool{}
-	for _, key := range w.client.SMembers(w.t.Context(), position+":keys").Val() {
-		listed[key] = true
+	for lane := range 64 {
+		for _, key := range w.client.SMembers(w.t.Context(), fmt.Sprint(position, ":keys:", lane)).Val() {
+			listed[key] = true
+		}
 	}
 	for key := range users {
 		want[key] = true
 	}
 	if diff := cmp.Diff(want, listed); diff != "" {
-		w.t.Errorf("the key set (-want +got):\n%s", diff)
+		w.t.Errorf("the key sets (-want +got):\n%s", diff)
 	}
 }

@@ -47,7 +47,7 @@ func (s *Store) Claim(ctx context.Context, c readmodel.Claim) (readmodel.Partiti
 type ledger struct {
 	control  control
 	position map[string]string // empty: there is none
-	keys     int64             // entities in the key set
+	taken    string            // the first set that is not empty
 }
 
 // claim is one attempt: look, decide, write.
@@ -64,7 +64,7 @@ func (p *partition) claim(c readmodel.Claim) (readmodel.Checkpoint, error) {
 	if err != nil {
 		return readmodel.Checkpoint{}, err
 	}
-	cp.Empty = found.keys == 0
+	cp.Empty = found.taken == ""
 	return cp, p.write(c, cp, found, giveWay)
 }
 
@@ -73,21 +73,45 @@ func (p *partition) claim(c readmodel.Claim) (readmodel.Checkpoint, error) {
 // where MULTI is refused, Redis takes what follows for commands of their own.
 func (p *partition) find() (ledger, error) {
 	n := p.names
-	commands := [][]string{
-		{"MULTI"}, {"EXEC"}, {"WATCH", n.control, n.position, n.keys},
-		{"HGETALL", n.control}, {"HGETALL", n.position}, {"SCARD", n.keys},
-	}
-	replies, err := ask(p.wire, commands...)
+	replies, err := ask(p.wire, []string{"MULTI"}, []string{"EXEC"},
+		[]string{"WATCH", n.control, n.position}, []string{"HGETALL", n.control}, []string{"HGETALL", n.position})
 	if err != nil {
 		return ledger{}, redisFault(err)
 	}
-	for i, key := range []string{n.control, n.control, n.control, n.control, n.position, n.keys} {
+	for i, key := range []string{n.control, n.control, n.control, n.control, n.position} {
 		if err := replies[i].err; err != nil {
 			return ledger{}, ledgerFault(key, err)
 		}
 	}
 	parsed, err := parseControl(n.control, replies[3].pairs())
-	return ledger{parsed, replies[4].pairs(), replies[5].number}, err
+	if err != nil {
+		return ledger{}, err
+	}
+	taken, err := p.taken(n)
+	return ledger{parsed, replies[4].pairs(), taken}, err
+}
+
+// taken names the first set of a ledger that is not empty. The sets need no
+// WATCH: a commit changes position with them, and a drop control before them.
+func (p *partition) taken(n names) (string, error) {
+	commands := make([][]string, len(n.sets))
+	for i, set := range n.sets {
+		commands[i] = []string{"SCARD", set}
+	}
+	replies, err := ask(p.wire, commands...)
+	if err != nil {
+		return "", redisFault(err)
+	}
+	taken := ""
+	for i, reply := range replies {
+		switch {
+		case reply.err != nil:
+			return "", ledgerFault(n.sets[i], reply.err)
+		case reply.number > 0 && taken == "":
+			taken = n.sets[i]
+		}
+	}
+	return taken, nil
 }
 
 // others watches and looks at the ledgers of other revisions: those that have
@@ -98,23 +122,35 @@ func (p *partition) others(c control) (giveWay []names, err error) {
 		if other.revision == p.names.revision {
 			continue
 		}
-		replies, err := ask(p.wire, []string{"WATCH", other.position, other.keys},
-			[]string{"HMGET", other.position, fieldEvents, fieldLanes}, []string{"SCARD", other.keys})
+		folded, err := p.folded(other)
 		if err != nil {
-			return nil, redisFault(err)
+			return nil, err
 		}
-		for _, reply := range replies {
-			if reply.err != nil {
-				return nil, ledgerFault(other.position, reply.err)
-			}
-		}
-		events, lanes := replies[1].list[0].text, replies[1].list[1].text
-		if (events != "0" && events != "") || lanes != "" || replies[2].number > 0 {
+		if folded {
 			return nil, replayNeeded(fmt.Sprintf("the read model was folded by revision %s; revision %s folds otherwise", other.revision, p.names.revision))
 		}
 		giveWay = append(giveWay, other)
 	}
 	return giveWay, nil
+}
+
+// folded watches a ledger and says whether it has folded anything.
+func (p *partition) folded(n names) (bool, error) {
+	replies, err := ask(p.wire, []string{"WATCH", n.position}, []string{"HMGET", n.position, fieldEvents, fieldLanes})
+	if err != nil {
+		return false, redisFault(err)
+	}
+	for _, reply := range replies {
+		if reply.err != nil {
+			return false, ledgerFault(n.position, reply.err)
+		}
+	}
+	events, lanes := replies[1].list[0].text, replies[1].list[1].text
+	if (events != "0" && events != "") || lanes != "" {
+		return true, nil
+	}
+	taken, err := p.taken(n)
+	return taken != "", err
 }
 
 // next decides on the checkpoint that the claim writes.
@@ -129,10 +165,10 @@ func (p *partition) next(found ledger, c readmodel.Claim) (readmodel.Checkpoint,
 		return readmodel.Checkpoint{}, replayNeeded(fmt.Sprintf("the read model was folded with the key prefix %q", prefix))
 	case len(found.position) > 0:
 		return p.raise(found.position, c.Held)
-	case listed && found.keys > 0:
+	case listed && found.taken != "":
 		return readmodel.Checkpoint{}, replayNeeded(fmt.Sprintf("the position %q was removed by something else: how far the read model is folded can't be known", p.names.position))
-	case found.keys > 0:
-		return readmodel.Checkpoint{}, foreignLedger(p.names.keys, nil)
+	case found.taken != "":
+		return readmodel.Checkpoint{}, foreignLedger(found.taken, nil)
 	}
 	return readmodel.Checkpoint{Mark: readmodel.Mark{Position: c.Start, Entries: -1}, Epoch: c.Held + 1}, nil
 }
@@ -158,7 +194,7 @@ func (p *partition) write(c readmodel.Claim, cp readmodel.Checkpoint, found ledg
 	t := p.pool.take()
 	defer p.pool.give(t)
 	for _, other := range giveWay {
-		t.command("UNLINK", other.position, other.keys, other.bare)
+		t.command(append([]string{"UNLINK", other.position}, other.sets...)...)
 		t.command("HDEL", p.names.control, ledgerPrefix+other.ledger)
 	}
 	t.command("HSET", p.names.control, fieldMarker, markerVersion, fieldActive, c.Revision,

@@ -2,7 +2,6 @@ package redishash
 
 import (
 	"context"
-	"errors"
 
 	"github.com/redis/go-redis/v9"
 
@@ -11,11 +10,11 @@ import (
 	"github.com/refold-dev/refold/projector/contract"
 )
 
-// dropBatch is how many entities one round trip removes.
-const dropBatch = 500
+// dropOfLane is how many entities of each lane one round trip removes.
+const dropOfLane = 8
 
 // Drop implements readmodel.Store. First every writer is fenced, then entities
-// go in batches together with their place in the key set, then each ledger,
+// go in batches together with their place in a key set, then each ledger,
 // and control last: a drop that dies can be run again at any point.
 func (s *Store) Drop(ctx context.Context, projection string, keep bool) error {
 	if keep {
@@ -76,19 +75,19 @@ func (s *Store) fence(ctx context.Context, projection string, c control) error {
 // dropLedger removes the entities of one ledger, then the ledger.
 func (s *Store) dropLedger(ctx context.Context, n names, prefix string) error {
 	for {
-		keys, err := s.client.SRandMemberN(ctx, n.keys, dropBatch).Result()
-		if err != nil && !errors.Is(err, redis.Nil) {
-			return ledgerFault(n.keys, err)
+		some, err := s.some(ctx, n.keys)
+		if err != nil {
+			return err
 		}
-		if len(keys) == 0 {
+		if len(some) == 0 {
 			break
 		}
-		if err := s.dropEntities(ctx, n, prefix, keys); err != nil {
+		if err := s.dropEntities(ctx, prefix, some); err != nil {
 			return err
 		}
 	}
 	_, err := s.client.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
-		pipe.Unlink(ctx, n.position, n.keys, n.bare)
+		pipe.Unlink(ctx, append([]string{n.position}, n.sets...)...)
 		pipe.HDel(ctx, n.control, ledgerPrefix+n.ledger)
 		return nil
 	})
@@ -98,13 +97,37 @@ func (s *Store) dropLedger(ctx context.Context, n names, prefix string) error {
 	return nil
 }
 
+// member is an entity's key, and the set that it is in.
+type member struct{ set, key string }
+
+// some returns a few members of each set; none when all are empty.
+func (s *Store) some(ctx context.Context, sets []string) ([]member, error) {
+	replies := make([]*redis.StringSliceCmd, len(sets))
+	_, _ = s.client.Pipelined(ctx, func(pipe redis.Pipeliner) error { // each reply has its error
+		for i, set := range sets {
+			replies[i] = pipe.SRandMemberN(ctx, set, dropOfLane)
+		}
+		return nil
+	})
+	var some []member
+	for i, reply := range replies {
+		if err := reply.Err(); err != nil {
+			return nil, ledgerFault(sets[i], err)
+		}
+		for _, key := range reply.Val() {
+			some = append(some, member{sets[i], key})
+		}
+	}
+	return some, nil
+}
+
 // dropEntities removes entities and their names together. What is no hash any
 // more is not what Refold made: it stays, its name goes.
-func (s *Store) dropEntities(ctx context.Context, n names, prefix string, keys []string) error {
-	types := make([]*redis.StatusCmd, len(keys))
+func (s *Store) dropEntities(ctx context.Context, prefix string, entities []member) error {
+	types := make([]*redis.StatusCmd, len(entities))
 	_, err := s.client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
-		for i, key := range keys {
-			types[i] = pipe.Type(ctx, prefix+key)
+		for i, e := range entities {
+			types[i] = pipe.Type(ctx, prefix+e.key)
 		}
 		return nil
 	})
@@ -112,11 +135,11 @@ func (s *Store) dropEntities(ctx context.Context, n names, prefix string, keys [
 		return redisFault(err)
 	}
 	_, err = s.client.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
-		for i, key := range keys {
+		for i, e := range entities {
 			if types[i].Val() == "hash" {
-				pipe.Unlink(ctx, prefix+key)
+				pipe.Unlink(ctx, prefix+e.key)
 			}
-			pipe.SRem(ctx, n.keys, key)
+			pipe.SRem(ctx, e.set, e.key)
 		}
 		return nil
 	})

@@ -37,7 +37,11 @@ const (
 )
 
 // names are the keys of one ledger.
-type names struct{ projection, revision, ledger, control, position, keys, bare string }
+type names struct {
+	projection, revision, ledger, control, position string
+	// sets are the sets of entities, each kind by lane.
+	sets, keys, bare []string
+}
 
 func controlName(projection string) string { return "refold:{" + projection + "}" }
 
@@ -50,7 +54,14 @@ func namesOfLedger(projection, ledger string) names {
 	control := controlName(projection)
 	revision, _, _ := strings.Cut(ledger, ":")
 	position := control + ":" + ledger
-	return names{projection, revision, ledger, control, position, position + ":keys", position + ":bare"}
+	n := names{projection: projection, revision: revision, ledger: ledger, control: control, position: position}
+	for _, kind := range []string{":keys:", ":bare:"} {
+		for lane := range readmodel.Lanes {
+			n.sets = append(n.sets, position+kind+strconv.Itoa(lane))
+		}
+	}
+	n.keys, n.bare = n.sets[:readmodel.Lanes], n.sets[readmodel.Lanes:]
+	return n
 }
 
 // control is the control hash, read.

@@ -76,30 +76,31 @@ type loading struct {
 	foreign     int64    // how many of those exist
 }
 
-// members asks which keys are in a set of the ledger, and leaves it in p.ours.
-func (p *partition) members(set string, keys []string) error {
+// members asks which keys are in their lanes' sets, and leaves it in p.ours.
+func (p *partition) members(sets, keys []string) error {
 	p.request = p.request[:0]
-	for chunk := range slices.Chunk(keys, wordsPerCommand) {
-		p.request = appendBulk(appendHead(p.request, len(chunk)+2, verbMembers), set)
-		for _, key := range chunk {
-			p.request = appendBulk(p.request, key)
+	p.sorted.sort(keys)
+	for lane, indices := range p.sorted.chunks {
+		p.request = appendBulk(appendHead(p.request, len(indices)+2, verbMembers), sets[lane])
+		for _, i := range indices {
+			p.request = appendBulk(p.request, keys[i])
 		}
 	}
 	if err := p.loader.Send(p.request); err != nil {
 		return redisFault(err)
 	}
-	p.ours = p.ours[:0]
-	for i := range keys {
-		if i%wordsPerCommand == 0 {
-			if _, err := answer(p.loader, '*'); err != nil {
-				return ledgerFault(set, err)
+	p.ours = slices.Grow(p.ours[:0], len(keys))[:len(keys)]
+	for lane, indices := range p.sorted.chunks {
+		if _, err := answer(p.loader, '*'); err != nil {
+			return ledgerFault(sets[lane], err)
+		}
+		for _, i := range indices {
+			is, err := answer(p.loader, ':')
+			if err != nil {
+				return redisFault(err)
 			}
+			p.ours[i] = is.N == 1
 		}
-		is, err := answer(p.loader, ':')
-		if err != nil {
-			return redisFault(err)
-		}
-		p.ours = append(p.ours, is.N == 1)
 	}
 	return nil
 }

@@ -30,10 +30,10 @@ func (p *partition) Prepare(changed []readmodel.Entity, next readmodel.Checkpoin
 	for i := range changed {
 		p.entity(t, changed[i].Key, changed[i].State)
 	}
-	t.toSet(verbSAdd, p.names.keys, &t.added)
-	t.toSet(verbSRem, p.names.keys, &t.removed)
-	t.toSet(verbSAdd, p.names.bare, &t.bared)
-	t.toSet(verbSRem, p.names.bare, &t.clothed)
+	t.toSets(verbSAdd, p.names.keys, t.added, &p.sorted)
+	t.toSets(verbSRem, p.names.keys, t.removed, &p.sorted)
+	t.toSets(verbSAdd, p.names.bare, t.bared, &p.sorted)
+	t.toSets(verbSRem, p.names.bare, t.clothed, &p.sorted)
 	t.askWhetherFree()
 	p.position(t, next)
 	p.end(t)
@@ -47,9 +47,9 @@ func (p *partition) entity(t *transaction, key string, s *projector.State) {
 	case !s.Exists():
 		t.head(2, verbUnlink, key, unknown)
 		t.body = appendBulkKey(t.body, p.store.prefix, key)
-		t.removed.add("", key)
+		t.removed = append(t.removed, key)
 		if s.Doubted() || p.wasBare(s) {
-			t.clothed.add("", key)
+			t.clothed = append(t.clothed, key)
 		}
 	case !s.InStore():
 		p.create(t, key, s)
@@ -72,13 +72,13 @@ func (p *partition) wasBare(s *projector.State) bool {
 func (p *partition) create(t *transaction, key string, s *projector.State) {
 	t.created = append(t.created, key)
 	t.free.add(p.store.prefix, key)
-	t.added.add("", key)
+	t.added = append(t.added, key)
 	if p.restores && p.restore(t, key, s) {
 		return
 	}
 	d := p.compare(t, s)
 	if d.set == 0 {
-		t.bared.add("", key)
+		t.bared = append(t.bared, key)
 		return
 	}
 	t.unsafe = true
@@ -107,7 +107,7 @@ func (p *partition) update(t *transaction, key string, s *projector.State) {
 	fresh, removed := d.fresh, d.removed
 	if doubted {
 		fresh, removed = unknown, unknown
-		t.added.add("", key)
+		t.added = append(t.added, key)
 	}
 	if d.written > 0 {
 		p.hset(t, key, d.written, fresh)
@@ -118,9 +118,9 @@ func (p *partition) update(t *transaction, key string, s *projector.State) {
 	}
 	switch {
 	case d.set == 0 && (d.stored > 0 || doubted):
-		t.bared.add("", key)
+		t.bared = append(t.bared, key)
 	case d.set > 0 && (d.stored == 0 || doubted):
-		t.clothed.add("", key)
+		t.clothed = append(t.clothed, key)
 	}
 }
 

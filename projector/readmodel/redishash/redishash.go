@@ -11,10 +11,14 @@
 //
 // The ledger of projection shop/user-profile, revision r, partition 0:
 //
-//	refold:{shop/user-profile}           control: the active revision, the ledgers there are
-//	refold:{shop/user-profile}:r:0       position: id, epoch, entries, events, holder, lanes
-//	refold:{shop/user-profile}:r:0:keys  key set: the entities that r made; ownership and enumeration
-//	refold:{shop/user-profile}:r:0:bare  those of them that have no field set, and so no hash
+//	refold:{shop/user-profile}              control: the active revision, the ledgers there are
+//	refold:{shop/user-profile}:r:0          position: id, epoch, entries, events, holder, lanes
+//	refold:{shop/user-profile}:r:0:keys:17  key set: the entities of lane 17 that r made; ownership and enumeration
+//	refold:{shop/user-profile}:r:0:bare:17  those of them that have no field set, and so no hash
+//
+// A key set per lane, 0 to 63, since commits far behind the tail are of one lane:
+// the server works on a small set at a time, which stays in its cache. A commit
+// changes position with them, and a drop control before them.
 //
 // The field lanes is there while the partition's lanes are not all at id: 64
 // words with one space between, word n "<ms>-<seq>/<entries>/<events>" of lane
@@ -136,6 +140,9 @@ type partition struct {
 	look     []byte // what follows each EXEC
 	restores bool
 	lanes    bool // the ledger has lanes once all that is prepared is committed
+
+	// For Prepare and Load, one after the other.
+	sorted byLane
 
 	// For Load.
 	loader  *redisconn.Wire // nil until it is needed

@@ -29,8 +29,9 @@ type transaction struct {
 	created []string // keys of entities that the store does not know yet
 	unsafe  bool     // one of them is made by HSET, which asks nobody
 
-	free, added, removed, bared, clothed words
-	words, gone                          []byte // of one entity
+	free                           words
+	added, removed, bared, clothed []string // keys, to and from the sets of the ledger
+	words, gone                    []byte   // of one entity
 }
 
 // touch is what a queued command writes: an entity, or a set of the ledger.
@@ -50,11 +51,12 @@ func (t *transaction) reset() {
 		*b = (*b)[:0]
 	}
 	clear(t.touched) // they hold on to keys
-	clear(t.created)
-	t.touched, t.created = t.touched[:0], t.created[:0]
-	for _, w := range []*words{&t.free, &t.added, &t.removed, &t.bared, &t.clothed} {
-		w.reset()
+	t.touched = t.touched[:0]
+	for _, keys := range []*[]string{&t.created, &t.added, &t.removed, &t.bared, &t.clothed} {
+		clear(*keys)
+		*keys = (*keys)[:0]
 	}
+	t.free.reset()
 	t.body = append(t.body, multi...)
 }
 
@@ -71,13 +73,16 @@ func (t *transaction) head(n int, verb, key string, fields int) {
 	t.body = appendHead(t.body, n, verb)
 }
 
-// toSet queues SADD or SREM of all words.
-func (t *transaction) toSet(verb, set string, w *words) {
-	for i := range w.cuts {
-		text, n := w.chunk(i)
+// toSets queues SADD or SREM of keys, each to its lane's set.
+func (t *transaction) toSets(verb string, sets, keys []string, sorted *byLane) {
+	sorted.sort(keys)
+	for lane, indices := range sorted.chunks {
 		t.queued++
-		t.touched = append(t.touched, touch{key: set, fields: unknown})
-		t.body = append(appendBulk(appendHead(t.body, n+2, verb), set), text...)
+		t.touched = append(t.touched, touch{key: sets[lane], fields: unknown})
+		t.body = appendBulk(appendHead(t.body, len(indices)+2, verb), sets[lane])
+		for _, i := range indices {
+			t.body = appendBulk(t.body, keys[i])
+		}
 	}
 }
 
