@@ -52,8 +52,7 @@ func (e *Engine) check(ctx context.Context) error {
 	if info.Entries >= 0 {
 		e.at.Entries = info.Entries
 	}
-	e.fold.start(e.at, e.counted)
-	e.sentTo = e.at.Position
+	e.startFold()
 	return nil
 }
 
