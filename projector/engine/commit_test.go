@@ -165,6 +165,39 @@ func (l *log) Read(ctx context.Context, after projector.ID, _ int64, _ stream.Li
 
 func (l *log) Close() error { return nil }
 
+// leaving is a log that is away every second time that it is checked.
+type leaving struct {
+	*log
+	checks int
+}
+
+func (l *leaving) Check(ctx context.Context, position projector.ID, entries int64) (stream.Info, error) {
+	if l.checks++; l.checks%2 == 0 {
+		return stream.Info{}, errors.New("away")
+	}
+	return l.log.Check(ctx, position, entries)
+}
+
+func TestASourceThatIsAwayAfterACommitThatFailedMovesNothing(t *testing.T) {
+	const entities = mostTogether + 1000
+	f := &flaky{shelf: &shelf{model: memory{}}, before: map[int]error{3: errors.New("away")}}
+	e := New(Options{
+		Reader: &leaving{log: &log{to: 6000, entities: entities}}, Acker: &acks{}, Decoder: asTyped{}, Reducer: sums{}, Store: f, Schema: testSchema(t),
+		Pace: Pace{CommitAge: time.Millisecond, RetryFirst: time.Millisecond, RetryMost: time.Millisecond},
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- e.Run(ctx) }()
+	eventually(t, "at the tail", func() bool { return e.Status().Events == 6000 })
+	cancel()
+	if err := <-done; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+	if diff := cmp.Diff(sumsOf(6000, entities), f.model.sums()); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestEntitiesThatWereAlteredAreWrittenWholeAndItIsSaid(t *testing.T) {
 	altered := &readmodel.AlteredError{Keys: []string{"3", "not in memory"}, Err: &fault.Error{Reason: contract.ReasonNotOwned}}
 	f := &flaky{shelf: &shelf{model: memory{}}, after: map[int]error{1: altered}}
