@@ -207,6 +207,30 @@ func TestAnAlteredEntityIsKeptUntilItIsWrittenWhole(t *testing.T) {
 	}
 }
 
+func TestWhatComesAfterACommitWaitsItsOwnTime(t *testing.T) {
+	e := New(Options{Acker: &acks{}, Decoder: asTyped{}, Reducer: sums{}, Store: &shelf{model: memory{}}, Schema: testSchema(t),
+		Pace: Pace{CommitAge: time.Minute}})
+	if err := e.claim(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer e.release()
+	e.behind, e.unsentSince = true, time.Now().Add(-time.Hour)
+	foldOne := func(ms uint64) {
+		if _, err := e.fold.some(t.Context(), []projector.Event{event(ms, "a")}, e.load); err != nil {
+			t.Fatal(err)
+		}
+	}
+	foldOne(1)
+	if _, due := e.due(); !due {
+		t.Error("what waits for an hour is not due")
+	}
+	e.send(everyLane)
+	foldOne(2)
+	if _, due := e.due(); due || !e.unsent() {
+		t.Error("what has just come is due")
+	}
+}
+
 // watching notes which entities are to be written whole.
 type watching struct {
 	*flaky
