@@ -39,6 +39,15 @@ bench: $(GUARD) testbed ## Measure, as ratios to baselines (ONLY=replay,live: th
 chaos: $(GUARD) testbed ## Torture the projector: N=1000 kills against a model (SEED=1 HISTORY=1 to do a failure again)
 	@$(TESTBED) redis install >/dev/null && $(GUARD) go run ./hack/chaos -n $(or $(N),1000) $(if $(SEED),-seed $(SEED)) $(if $(HISTORY),-history $(HISTORY))
 
+fuzz: ## Let every fuzzer look for TIME (60s if not said; RUN=FuzzName to choose); what it finds stays in testdata/fuzz
+	@failed=; \
+	for found in $$(grep -roE --include='*_test.go' '^func $(or $(RUN),Fuzz\w+)\b' $(patsubst ./%,%,$(patsubst %/...,%,$(or $(PKG),$(TESTED)))) | sed 's/:func /:/'); do \
+		package=./$$(dirname $${found%%:*}); name=$${found##*:}; out=$$(mktemp); result=ok; \
+		go test -run '^$$' -fuzz "^$$name$$" -fuzztime $(or $(TIME),60s) -fuzzminimizetime 1s $$package >$$out 2>&1 || { result=FAILED; failed=1; }; \
+		printf '%-40s %-18s %s  %s\n' $$package $$name "$$(grep -oE 'execs: [0-9]+|new interesting: [0-9]+' $$out | tail -2 | paste -sd,)" $$result; \
+		[ $$result = ok ] || grep -v '^fuzz: elapsed' $$out; rm -f $$out; \
+	done; [ -z "$$failed" ]
+
 lint: ## Check style and layering
 	@$(TOOL) golangci-lint run ./...
 
@@ -81,4 +90,4 @@ test-needs: $(GUARD) testbed
 	@command -v gcc >/dev/null || { echo "== installing gcc, which the race detector needs"; apt-get install -y -qq --no-install-recommends gcc libc6-dev >/dev/null; }
 	@$(TESTBED) redis install >/dev/null
 
-.PHONY: help demo demo-down test matrix e2e bench chaos lint generate golden verify build deploy undeploy clean
+.PHONY: help demo demo-down test matrix e2e fuzz bench chaos lint generate golden verify build deploy undeploy clean

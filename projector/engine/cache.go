@@ -66,7 +66,7 @@ func (c *cache) get(key string, hash uint64) *entry {
 // warm touches the memory of the entities that the hashes may be of: many at
 // once, for which the processor can wait together. What it returns says nothing.
 func (c *cache) warm(hashes []uint64) (warmth int64) {
-	const together = 64
+	const together = 16
 	var places [together]int
 	for len(hashes) > 0 {
 		n := min(len(hashes), together)

@@ -29,40 +29,48 @@ type sent struct {
 
 // committer commits beside the fold, in order, until one commit fails.
 type committer struct {
-	partition readmodel.Partition
-	grace     time.Duration
-	in, out   chan *sent
+	commit  func(readmodel.Transaction) error
+	in, out chan *sent
 }
 
 // startCommitter takes commits from in and gives them back by out. What is left
 // when ctx ends has grace, all of it together.
 func startCommitter(ctx context.Context, p readmodel.Partition, grace time.Duration) *committer {
-	c := &committer{p, grace, make(chan *sent, mostFlying), make(chan *sent, mostFlying)}
+	ctx, cancel := graceful(ctx, grace)
+	c := &committer{
+		commit: func(t readmodel.Transaction) error { return commit(ctx, p, t) },
+		in:     make(chan *sent, mostFlying),
+		out:    make(chan *sent, mostFlying),
+	}
 	go func() {
 		defer close(c.out)
-		c.run(ctx)
+		defer cancel()
+		c.run()
 	}()
 	return c
 }
 
-func (c *committer) run(ctx context.Context) {
-	ctx, cancel := graceful(ctx, c.grace)
-	defer cancel()
+func (c *committer) run() {
 	failed := false
 	for s := range c.in {
 		if s.err = errNotSent; !failed {
-			s.err = c.commit(ctx, s.transaction)
+			c.now(s)
 		}
-		s.transaction = nil // its outcome may be waited for long
 		var altered *readmodel.AlteredError
 		failed = s.err != nil && !errors.As(s.err, &altered)
 		c.out <- s
 	}
 }
 
-func (c *committer) commit(ctx context.Context, t readmodel.Transaction) error {
+// now commits on the caller's goroutine. Nothing else may be under way.
+func (c *committer) now(s *sent) {
+	s.err = c.commit(s.transaction)
+	s.transaction = nil // its outcome may be waited for long
+}
+
+func commit(ctx context.Context, p readmodel.Partition, t readmodel.Transaction) error {
 	failpoint.Hit(failpoint.BeforeCommit)
-	err := c.partition.Commit(ctx, t)
+	err := p.Commit(ctx, t)
 	if err == nil {
 		failpoint.Hit(failpoint.CommitReplyLost)
 	}
@@ -74,7 +82,9 @@ func (c *committer) commit(ctx context.Context, t readmodel.Transaction) error {
 func (c *committer) stop() (left []*sent) {
 	close(c.in)
 	for s := range c.out {
-		left = append(left, s)
+		if !errors.Is(s.err, errNotSent) {
+			left = append(left, s)
+		}
 	}
 	return left
 }

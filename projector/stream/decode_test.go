@@ -2,12 +2,10 @@ package stream
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"io"
 	"math"
 	"net"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -180,72 +178,6 @@ func TestDecodingAllocatesNothingPerEvent(t *testing.T) {
 	}
 }
 
-// FuzzDecode takes go-redis' own decoding for the truth: what we deliver it
-// reads the same, whatever the bytes and however they come in.
-func FuzzDecode(f *testing.F) {
-	for _, seed := range []string{
-		opening + "*2\r\n" + entry1 + entry2, "%1\r\n$1\r\ns\r\n*1\r\n" + entry1, "*-1\r\n", "_\r\n", "-ERR no\r\n", opening + "*0\r\n",
-		opening + "*2\r\n" + entry2 + entry1, opening + "*1\r\n*2\r\n$3\r\n1-0\r\n*-1\r\n", "+OK\r\n", "*1\r\n*2\r\n$1\r\ns\r\n*9999999\r\n",
-	} {
-		f.Add([]byte(seed), uint8(3))
-	}
-	f.Fuzz(func(t *testing.T, reply []byte, chunk uint8) {
-		whole, err := decode(reply, len(reply)+1, 1000)
-		pieces, pieceErr := decode(reply, int(chunk)+1, 1000)
-		if (err == nil) != (pieceErr == nil) || !slices.EqualFunc(flat(whole.Events), flat(pieces.Events), slices.Equal) {
-			t.Fatalf("in one piece %v %v, in pieces %v %v", flat(whole.Events), err, flat(pieces.Events), pieceErr)
-		}
-		if err != nil {
-			return
-		}
-		want, err := oracle(reply)
-		if err != nil {
-			t.Fatalf("go-redis: %v; we: %v", err, flat(whole.Events))
-		}
-		if diff := cmp.Diff(want, flat(whole.Events)); diff != "" {
-			t.Fatal(diff)
-		}
-	})
-}
-
-// oracle lets go-redis read the reply.
-func oracle(reply []byte) ([][]string, error) {
-	client := redis.NewClient(&redis.Options{Protocol: 2, DisableIdentity: true, MaxRetries: -1, PipelinePoolSize: -1,
-		Dialer: func(context.Context, string, string) (net.Conn, error) {
-			handshake := strings.NewReader("-ERR unknown command 'hello'\r\n")
-			return &scripted{reply: io.MultiReader(handshake, bytes.NewReader(reply)), chunk: 1 << 20}, nil
-		}})
-	defer client.Close()
-	got, err := client.Do(context.Background(), "XREAD").Result()
-	if errors.Is(err, redis.Nil) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	var entries []any
-	switch streams := got.(type) {
-	case []any:
-		entries = streams[0].([]any)[1].([]any)
-	case map[any]any:
-		entries = streams["s"].([]any)
-	}
-	var all [][]string
-	for _, entry := range entries {
-		pair := entry.([]any)
-		id, err := projector.ParseID(pair[0].(string))
-		if err != nil {
-			return nil, err
-		}
-		one := []string{id.String()}
-		for _, text := range pair[1].([]any) {
-			one = append(one, text.(string))
-		}
-		all = append(all, one)
-	}
-	return all, nil
-}
-
 func TestInfoReadsBothProtocols(t *testing.T) {
 	members := "$6\r\nlength\r\n:2\r\n$15\r\nradix-tree-keys\r\n:1\r\n$17\r\nlast-generated-id\r\n$3\r\n9-1\r\n" +
 		"$20\r\nmax-deleted-entry-id\r\n$3\r\n2-0\r\n$13\r\nentries-added\r\n:5\r\n$23\r\nrecorded-first-entry-id\r\n$3\r\n3-0\r\n$6\r\ngroups\r\n:0\r\n" +
@@ -282,16 +214,4 @@ func TestInfoThatCannotBeRightIsAnError(t *testing.T) {
 	if _, err := readInfo(strings.NewReader("-NOPERM x\r\n")); !errors.Is(err, redisconn.ServerError("NOPERM x")) {
 		t.Error(err)
 	}
-}
-
-func FuzzInfo(f *testing.F) {
-	f.Add([]byte("*4\r\n$6\r\nlength\r\n:2\r\n$11\r\nfirst-entry\r\n" + entry1))
-	f.Add([]byte("%1\r\n$10\r\nlast-entry\r\n_\r\n"))
-	f.Add([]byte("-ERR no such key\r\n"))
-	f.Fuzz(func(t *testing.T, reply []byte) {
-		info, err := readInfo(bytes.NewReader(reply))
-		if err == nil && (info.Length < 0 || info.EntriesAdded >= 0 && info.EntriesAdded < info.Length) {
-			t.Errorf("%+v", info)
-		}
-	})
 }

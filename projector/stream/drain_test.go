@@ -58,16 +58,21 @@ func BenchmarkRead(b *testing.B) {
 	s.fill(b, benchEvents)
 	for _, count := range []int{1000, 2000, 5000, 10_000, 20_000} {
 		b.Run(fmt.Sprint(count), func(b *testing.B) {
-			ours, servers, began := cpu(b), s.cpu(b), time.Now()
-			for range b.N {
-				s.readDrain(b, count)
-			}
-			took, events := time.Since(began), benchEvents*float64(b.N)
-			b.ReportMetric(float64(cpu(b)-ours)/events, "cpu-ns/event")
-			b.ReportMetric(float64(s.cpu(b)-servers)/float64(took), "server-busy")
-			b.ReportMetric(events/took.Seconds()/1e6, "Mevents/s")
+			s.measure(b, func(b *testing.B) { s.readDrain(b, count) })
 		})
 	}
+}
+
+func (s *server) measure(b *testing.B, drain func(*testing.B)) {
+	b.ReportAllocs()
+	ours, servers, began := cpu(b), s.cpu(b), time.Now()
+	for range b.N {
+		drain(b)
+	}
+	took, events := time.Since(began), benchEvents*float64(b.N)
+	b.ReportMetric(float64(cpu(b)-ours)/events, "cpu-ns/event")
+	b.ReportMetric(float64(s.cpu(b)-servers)/float64(took), "server-busy")
+	b.ReportMetric(events/took.Seconds()/1e6, "Mevents/s")
 }
 
 // cpu is what this process has used so far.
@@ -107,20 +112,11 @@ func BenchmarkDrain(b *testing.B) {
 		"XRANGE by DoRaw of go-redis":            s.clientDrain,
 		"Read":                                   func(b *testing.B) { s.readDrain(b, benchCount) },
 	} {
-		b.Run(name, func(b *testing.B) {
-			began, used := time.Now(), cpu(b)
-			for range b.N {
-				drain(b)
-			}
-			events := benchEvents * float64(b.N)
-			b.ReportMetric(float64(cpu(b)-used)/events, "cpu-ns/event")
-			b.ReportMetric(events/time.Since(began).Seconds()/1e6, "Mevents/s")
-		})
+		b.Run(name, func(b *testing.B) { s.measure(b, drain) })
 	}
 }
 
 func (s *server) readDrain(b *testing.B, count int) {
-	b.ReportAllocs()
 	r := s.reader(b, "0")
 	after, entries := projector.ID{}, int64(0)
 	for {

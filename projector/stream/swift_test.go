@@ -10,9 +10,9 @@ import (
 )
 
 // decodeGeneral decodes entries by the general decoder alone.
-func decodeGeneral(entries []byte) *Batch {
+func decodeGeneral(entries []byte, most int) *Batch {
 	b := NewReader(nil, testSource, "g").newBatch(projector.ID{})
-	b.buf = entries
+	b.buf, b.most = entries, most
 	for {
 		if want, err := b.event(); want > 0 || err != nil {
 			return b
@@ -21,9 +21,9 @@ func decodeGeneral(entries []byte) *Batch {
 }
 
 // decodeSwift decodes entries as far as they have the common shape.
-func decodeSwift(entries []byte) *Batch {
+func decodeSwift(entries []byte, most int) *Batch {
 	b := NewReader(nil, testSource, "g").newBatch(projector.ID{})
-	b.buf = entries
+	b.buf, b.most = entries, most
 	b.swift(1 << 20)
 	return b
 }
@@ -50,7 +50,7 @@ func TestEntriesOfTheCommonShapeAreDecodedSwiftly(t *testing.T) {
 	}
 	for name, entry := range cases {
 		t.Run(name, func(t *testing.T) {
-			got, want := decodeSwift([]byte(entry)), decodeGeneral([]byte(entry))
+			got, want := decodeSwift([]byte(entry), 0), decodeGeneral([]byte(entry), 0)
 			if len(got.Events) != 1 || !slices.EqualFunc(flat(got.Events), flat(want.Events), slices.Equal) {
 				t.Errorf("got %q, want %q", flat(got.Events), flat(want.Events))
 			}
@@ -67,7 +67,7 @@ func TestWhatOneByteChangesIsNeverDecodedOtherwise(t *testing.T) {
 		for c := range 256 {
 			spoiled := []byte(entries)
 			spoiled[at] = byte(c)
-			got, want := flat(decodeSwift(spoiled).Events), flat(decodeGeneral(spoiled).Events)
+			got, want := flat(decodeSwift(spoiled, 0).Events), flat(decodeGeneral(spoiled, 0).Events)
 			if len(got) > len(want) || !slices.EqualFunc(got, want[:len(got)], slices.Equal) {
 				t.Fatalf("%#x at %d: got %q, want %q", c, at, got, want)
 			}
