@@ -13,6 +13,9 @@ import (
 
 // do does one fault and takes it back. One projector is there afterwards.
 func (w *world) do(ctx context.Context, s step) error {
+	if err := w.flood(ctx, s); err != nil {
+		return err
+	}
 	if err := pause(ctx, s.after); err != nil {
 		return err
 	}
@@ -33,12 +36,54 @@ func (w *world) do(ctx context.Context, s step) error {
 	if !s.judge {
 		return nil
 	}
-	return w.judge(ctx)
+	return w.judgeSome(ctx, s.share)
 }
 
-func (w *world) killProjector(_ context.Context, s step) error {
+// flood lets events come by the ten thousand and waits until the ledger has
+// lanes apart, which may not be: the projector has its own times.
+func (w *world) flood(ctx context.Context, s step) error {
+	if s.flood == 0 {
+		return nil
+	}
+	if s.starved {
+		if err := w.source.infect(thinLine); err != nil {
+			return err
+		}
+	}
+	w.floods <- s.flood
+	for deadline := time.Now().Add(mostApart); time.Now().Before(deadline); {
+		if l, err := w.ledger(ctx); err == nil && len(l.lanes) > 0 {
+			return nil
+		}
+		if err := pause(ctx, time.Millisecond); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mostApart is how long is waited for lanes that are apart.
+const mostApart = 3 * time.Second
+
+// thinLine lets a flood through in many seconds.
+var thinLine = sickness{"bandwidth", "downstream", map[string]int{"rate": 1000}}
+
+// between counts a kill that fell while lanes were apart.
+func (w *world) between(ctx context.Context, f fault) {
+	if l, err := w.ledger(ctx); err == nil && len(l.lanes) > 0 {
+		w.tally.between[f]++
+	}
+}
+
+func (w *world) killProjector(ctx context.Context, s step) error {
 	if err := w.current.kill(); err != nil {
 		return err
+	}
+	w.between(ctx, s.fault)
+	if s.starved {
+		if err := w.heal(sides[0]); err != nil {
+			return err
+		}
 	}
 	return w.replace(s.next)
 }
@@ -70,10 +115,12 @@ func (w *world) dieAtFailpoint(ctx context.Context, s step) error {
 	if status, ok := w.current.cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGKILL {
 		return fmt.Errorf("it ended otherwise than at the failpoint %s: %s: %s", doomed.failpoint, w.current.cmd.ProcessState, w.current.log)
 	}
+	w.between(ctx, s.fault)
 	return w.replace(s.next)
 }
 
 func (w *world) killRedis(ctx context.Context, s step) error {
+	w.between(ctx, s.fault)
 	w.server.Kill()
 	if err := pause(ctx, s.lasts); err != nil {
 		return err
@@ -90,6 +137,7 @@ func (w *world) stopPastSuccessor(ctx context.Context, s step) error {
 	}
 	old.signal(syscall.SIGSTOP)
 	defer old.signal(syscall.SIGCONT)
+	w.between(ctx, s.fault)
 	if err := w.replace(s.next); err != nil {
 		return err
 	}
@@ -140,6 +188,7 @@ func (w *world) countRejected(ctx context.Context, p *projector) error {
 // is ended.
 func (w *world) secondAtOnce(ctx context.Context, s step) error {
 	one := w.current
+	w.between(ctx, s.fault)
 	if err := w.replace(s.next); err != nil {
 		return err
 	}
@@ -178,6 +227,9 @@ func (w *world) spoilConnections(ctx context.Context, s step) error {
 		if err := pause(ctx, s.lasts); err != nil {
 			return err
 		}
+	}
+	if s.fault == cut {
+		w.between(ctx, s.fault)
 	}
 	return w.heal(side)
 }

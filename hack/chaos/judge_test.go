@@ -69,7 +69,7 @@ func TestTheJudgeSeesWhatIsWrong(t *testing.T) {
 			model := newModel()
 			s := exact(model)
 			test.spoil(&s, s.someone(t))
-			v := s.judge(model)
+			v := s.judge(model, model.Keys())
 			if v.lost != test.lost || v.doubled != test.doubled {
 				t.Errorf("%d lost, %d doubled", v.lost, v.doubled)
 			}
@@ -86,7 +86,7 @@ func TestALostEntityIsCountedByItsEvents(t *testing.T) {
 	key := s.someone(t)
 	n, _ := strconv.ParseInt(s.entities[key][history.Counter], 10, 64)
 	delete(s.entities, key)
-	if v := s.judge(model); v.lost != n {
+	if v := s.judge(model, model.Keys()); v.lost != n {
 		t.Errorf("%d lost, want %d", v.lost, n)
 	}
 }

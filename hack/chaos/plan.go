@@ -9,6 +9,7 @@ import (
 // never depends on how long something took.
 type round struct {
 	bursts []int // events at once, over and over while the round lasts; a trickle between two
+	first  int   // events at once before all faults
 	large  bool
 	steps  []step
 }
@@ -42,7 +43,12 @@ type step struct {
 	sick   sickness
 	share  float64 // how far back from the position
 	judge  bool    // judge right after it
-	next   setting
+	// flood is how many events come at once before the fault, which then waits
+	// until the ledger has lanes apart; 0: none. A starved flood comes through a
+	// thin line, so that the projector is behind for seconds.
+	flood   int
+	starved bool
+	next    setting
 }
 
 // setting is how the next projector is started.
@@ -56,12 +62,17 @@ type planner struct {
 	random     *rand.Rand
 	failpoints []string
 	turn       int
+	wide       bool // there are so many entities that they go lane by lane
 }
 
 func (p *planner) round(large bool) round {
 	r := round{large: large}
+	most := 12_000
+	if p.wide { // the floods are enough
+		most = 1_000
+	}
 	for range 4 {
-		r.bursts = append(r.bursts, p.random.IntN(1+p.random.IntN(12_000)))
+		r.bursts = append(r.bursts, p.random.IntN(1+p.random.IntN(most)))
 	}
 	for range 4 + p.random.IntN(3) {
 		s := p.step()
@@ -90,7 +101,20 @@ func (p *planner) step() step {
 		p.turn++
 	}
 	s.sick = p.sickness(s.fault)
+	if p.wide && s.fault != trim && p.random.IntN(4) > 0 {
+		p.flood(&s)
+	}
 	return s
+}
+
+// flood makes the fault one that falls between the commits of two lanes.
+func (p *planner) flood(s *step) {
+	s.flood = 10_000 + p.random.IntN(30_000)
+	s.starved = s.fault == killProjector && p.random.IntN(6) == 0
+	s.after = p.between(0, 30+p.random.IntN(200))
+	if s.where == "before-commit" || s.where == "commit-reply-lost" || s.where == "committed" {
+		s.nth = 1 + p.random.IntN(1+p.random.IntN(200))
+	}
 }
 
 func (p *planner) fault() fault {

@@ -17,13 +17,14 @@ import (
 type producer struct {
 	client  *goredis.Client
 	model   *history.History
+	floods  chan int // events that are to come at once
 	stopped chan struct{}
 	done    chan struct{}
 	failed  error // read after done
 }
 
 func startProducer(ctx context.Context, w *world, r round) *producer {
-	p := &producer{client: w.client, model: w.model, stopped: make(chan struct{}), done: make(chan struct{})}
+	p := &producer{client: w.client, model: w.model, floods: make(chan int, 1), stopped: make(chan struct{}), done: make(chan struct{})}
 	go func() {
 		defer close(p.done)
 		p.failed = p.run(ctx, r)
@@ -43,6 +44,9 @@ func (p *producer) run(ctx context.Context, r round) error {
 		if err := p.append(ctx, p.model.Large(64<<20, 100_000)); err != nil {
 			return err
 		}
+	}
+	if err := p.append(ctx, p.model.Next(r.first)); err != nil {
+		return err
 	}
 	for i := 0; !p.over(); i++ {
 		if err := p.append(ctx, p.model.Next(r.bursts[i%len(r.bursts)])); err != nil {
@@ -74,8 +78,14 @@ func (p *producer) trickle(ctx context.Context) error {
 		if err := p.append(ctx, p.model.Next(1+i*7%40)); err != nil {
 			return err
 		}
-		if err := pause(ctx, 15*time.Millisecond); err != nil {
-			return err
+		select {
+		case n := <-p.floods:
+			if err := p.append(ctx, p.model.Next(n)); err != nil {
+				return err
+			}
+		case <-time.After(15 * time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
 	return nil

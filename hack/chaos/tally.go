@@ -15,13 +15,18 @@ type tally struct {
 	events     int64
 	judgements int
 	looks      int64
-	rejected   int64
-	lost       int64
-	doubled    int64
+	between    map[fault]int // kills while the lanes were apart
+	apart      struct {      // with lanes apart
+		judgements int
+		looks      int64
+	}
+	rejected int64
+	lost     int64
+	doubled  int64
 }
 
 func newTally(seed uint64) *tally {
-	return &tally{seed: seed, done: map[fault]int{}, at: map[string]int{}}
+	return &tally{seed: seed, done: map[fault]int{}, between: map[fault]int{}, at: map[string]int{}}
 }
 
 func (t *tally) count(s step) {
@@ -31,16 +36,21 @@ func (t *tally) count(s step) {
 	}
 }
 
-func (t *tally) judged(v verdict) {
+func (t *tally) judged(v verdict, apart bool) {
 	t.judgements++
+	if apart {
+		t.apart.judgements++
+	}
 	t.lost += v.lost
 	t.doubled += v.doubled
 }
 
-func (t *tally) kills() int {
+func (t *tally) kills() int { return sum(t.done) }
+
+func sum(done map[fault]int) int {
 	n := 0
 	for _, f := range kills {
-		n += t.done[f]
+		n += done[f]
 	}
 	return n
 }
@@ -52,10 +62,13 @@ func (t *tally) String() string {
 	}
 	slices.Sort(at)
 	return fmt.Sprintf("seed %d: %d rounds, %d kills (projector %d, at failpoints %d [%s], redis %d, stopped past a successor %d, "+
-		"second projector %d, cuts %d), %d delays, %d trims, %s events, judged %d times, ledger seen %s times, %d writes refused: %d lost, %d doubled",
+		"second projector %d, cuts %d), %d of them with lanes apart (projector %d, at failpoints %d, redis %d, stopped past a successor %d, "+
+		"second projector %d, cuts %d), %d delays, %d trims, %s events, judged %d times (%d with lanes apart), "+
+		"ledger seen %s times (%s with lanes apart), %d writes refused: %d lost, %d doubled",
 		t.seed, t.rounds, t.kills(), t.done[killProjector], t.done[failpoint], strings.Join(at, ", "), t.done[killRedis],
-		t.done[successor], t.done[second], t.done[cut], t.done[slow], t.done[trim], grouped(t.events), t.judgements, grouped(t.looks),
-		t.rejected, t.lost, t.doubled)
+		t.done[successor], t.done[second], t.done[cut], sum(t.between), t.between[killProjector], t.between[failpoint], t.between[killRedis],
+		t.between[successor], t.between[second], t.between[cut], t.done[slow], t.done[trim], grouped(t.events),
+		t.judgements, t.apart.judgements, grouped(t.looks), grouped(t.apart.looks), t.rejected, t.lost, t.doubled)
 }
 
 // grouped writes 1234567 as 1 234 567.

@@ -19,6 +19,8 @@ const (
 	ofEvents, ofFaults = 1, 2
 
 	largeEvery = 10
+	wideEvery  = 3
+	fewestWide = 5000
 )
 
 // run is one torture.
@@ -70,7 +72,7 @@ func (r *run) history(ctx context.Context, n int) error {
 	w, err := newWorld(ctx, dir, r.binaries, model, r.tally)
 	defer w.close()
 	if err == nil {
-		err = r.allRounds(ctx, w, n, random)
+		err = r.allRounds(ctx, w, n, random, shape.Cold >= fewestWide)
 	}
 	if err != nil {
 		return r.failed(ctx, w, n, err)
@@ -80,12 +82,16 @@ func (r *run) history(ctx context.Context, n int) error {
 }
 
 // shapeOf draws one of a few: small entities by the thousand, or so large ones
-// that a small cache never holds them all. Short-lived projectors would else
-// never let go of one.
+// that a small cache never holds them all; short-lived projectors would else
+// never let go of one. A wide one has so many entities that they are committed
+// lane by lane.
 func shapeOf(random *rand.Rand) history.Shape {
 	s := history.Shape{Pairs: random.IntN(3) == 0, Cold: []int{50, 500, 3000}[random.IntN(3)], Bulky: random.IntN(2) == 0}
 	if s.Bulky {
 		s.Cold = 500
+	}
+	if random.IntN(wideEvery) == 0 {
+		s.Bulky, s.Cold = false, fewestWide+random.IntN(15_000)
 	}
 	return s
 }
@@ -101,10 +107,15 @@ func (r *run) failed(ctx context.Context, w *world, n int, err error) error {
 	return fmt.Errorf("%w\nwhat is left is in %s\nagain: make chaos SEED=%d HISTORY=%d", err, w.dir, r.seed, n)
 }
 
-func (r *run) allRounds(ctx context.Context, w *world, n int, random *rand.Rand) error {
-	p := &planner{random: random, failpoints: r.failpoints, turn: n}
+func (r *run) allRounds(ctx context.Context, w *world, n int, random *rand.Rand, isWide bool) error {
+	p := &planner{random: random, failpoints: r.failpoints, turn: n, wide: isWide}
 	if err := w.replace(p.setting()); err != nil {
 		return err
+	}
+	if isWide { // the first projector knows of each entity that it has seen, and lets go of many
+		if err := r.round(ctx, w, round{bursts: []int{1}, first: 10_000 + random.IntN(30_000)}); err != nil {
+			return fmt.Errorf("before round 1: %w", err)
+		}
 	}
 	for i := range r.rounds {
 		plan := p.round(r.large && n%largeEvery == 1 && i == r.rounds-1)
@@ -117,7 +128,7 @@ func (r *run) allRounds(ctx context.Context, w *world, n int, random *rand.Rand)
 			return nil
 		}
 	}
-	if err := w.poison(ctx, p.setting()); err != nil {
+	if err := w.poison(ctx, p.setting(), 1+random.IntN(5_000)); err != nil {
 		return fmt.Errorf("at the event that can't be folded: %w", err)
 	}
 	return nil
@@ -129,6 +140,7 @@ func (r *run) round(ctx context.Context, w *world, plan round) error {
 	look := startWatch(ctx, w.client, w.model)
 	defer func() { _ = look.stop() }()
 	events := startProducer(ctx, w, plan)
+	w.floods = events.floods
 	err := w.doAll(ctx, plan)
 	if stopped := events.stop(); err == nil {
 		err = stopped
@@ -140,6 +152,7 @@ func (r *run) round(ctx context.Context, w *world, plan round) error {
 		return broken
 	}
 	r.tally.looks += look.looks
+	r.tally.apart.looks += look.apart
 	if err == nil {
 		r.tally.rounds++
 	}
@@ -173,12 +186,12 @@ func (w *world) settle(ctx context.Context) error {
 	return nil
 }
 
-// poison ends a history with an event that can't be folded: the projector
-// halts before it, and so does the next.
-func (w *world) poison(ctx context.Context, s setting) error {
-	bad := w.model.Poison()
+// poison ends a history with some events and one that can't be folded: the
+// projector halts before it, and so does the next.
+func (w *world) poison(ctx context.Context, s setting, before int) error {
+	entries, bad := w.model.Next(before), w.model.Poison()
 	producer := &producer{client: w.client, model: w.model}
-	if err := producer.append(ctx, []history.Entry{bad}); err != nil {
+	if err := producer.append(ctx, append(entries, bad)); err != nil {
 		return err
 	}
 	for range 2 {

@@ -19,6 +19,7 @@ type watch struct {
 	done   chan struct{}
 	broken error // what it has seen; read after done
 	looks  int64
+	apart  int64 // of them, with lanes apart
 }
 
 func startWatch(ctx context.Context, client *redis.Client, model *history.History) *watch {
@@ -56,7 +57,9 @@ func (w *watch) look(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("seen while it ran: %w", err)
 		}
-		last = now
+		if last = now; len(now.lanes) > 0 {
+			w.apart++
+		}
 	}
 	return nil
 }

@@ -27,6 +27,7 @@ type world struct {
 	source, target *link
 	strangers      map[string]string // keys that are somebody else's, as they were
 
+	floods    chan<- int // to the producer
 	current   *projector // the one that is to fold
 	processes []*projector
 	started   int
@@ -44,7 +45,7 @@ func newWorld(ctx context.Context, dir string, b binaries, model *history.Histor
 	if w.server, err = redis.Launch(data, redis.AOF()); err != nil {
 		return w, fmt.Errorf("start Redis: %w", err)
 	}
-	w.client = goredis.NewClient(&goredis.Options{Addr: w.server.Addr(), MaxRetries: -1})
+	w.client = goredis.NewClient(&goredis.Options{Addr: w.server.Addr(), MaxRetries: -1, ReadTimeout: patience})
 	if w.source, err = newLink("source", w.server.Addr()); err != nil {
 		return w, err
 	}

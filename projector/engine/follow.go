@@ -53,7 +53,7 @@ func (e *Engine) check(ctx context.Context) error {
 	if info.Entries >= 0 {
 		e.at.Entries = info.Entries
 	}
-	e.start()
+	e.startFold()
 	return nil
 }
 

@@ -6,6 +6,7 @@
 package history
 
 import (
+	"math"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -88,6 +89,11 @@ func (h *History) Poison() Entry {
 	e := h.generateAs(updated)
 	e.key, e.values = h.keys[0], nil
 	e.set(fieldRatio, verbatim("NaN"))
+	if h.shape.Pairs && h.random.IntN(2) == 0 {
+		// It can be folded into the first of two, unless that owes: the other's
+		// weight would be one too large.
+		e = event{kind: moved, key: h.keys[0], to: h.keys[1], weight: math.MinInt64}
+	}
 	h.advance()
 	e.id = h.last
 	return e.entry()
