@@ -32,15 +32,15 @@ func (e *Engine) claim(ctx context.Context) error {
 	e.settleUnknown(at)
 	e.at = at
 	e.fold.forget(at.Empty)
-	e.start()
+	e.startFold() // at once: a flush must find nothing unsent, also if the source is away
 	e.status.claimed(at)
 	e.Log.Info("Claimed the partition", "epoch", at.Epoch, "position", at.Position.String(), "events", at.Events)
 	failpoint.Hit(failpoint.Claimed)
 	return nil
 }
 
-// start has the fold go on from what is committed. Nothing may be unsent.
-func (e *Engine) start() {
+// startFold lets the fold go on from what is committed.
+func (e *Engine) startFold() {
 	e.fold.start(e.at, e.counted)
 	e.sentTo = e.at.Position
 }

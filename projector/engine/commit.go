@@ -47,17 +47,32 @@ func (e *Engine) sendDue() error {
 // together if it is little. Behind, more events may come for an entity before it
 // is written: each lane waits until it is old, or all together are too much.
 func (e *Engine) due() (lane int, due bool) {
-	l := &e.fold.lanes
-	oldest := l.oldest()
 	switch {
 	case !e.unsent():
 		return 0, false
-	case l.dirty <= mostTogether && l.bytes <= e.mostDirtyBytes()/togetherShare:
-		return everyLane, !e.behind || e.overdue(e.unsentSince)
+	case e.together():
+		return everyLane, !e.behind || e.overdue()
 	default:
-		return oldest, !e.behind || e.full() || e.overdue(l.each[oldest].since)
+		return e.fold.lanes.oldest(), !e.behind || e.full() || e.overdue()
 	}
 }
+
+// together says whether all that is folded is little enough for one commit.
+func (e *Engine) together() bool {
+	l := &e.fold.lanes
+	return l.dirty <= mostTogether && l.bytes <= e.mostDirtyBytes()/togetherShare
+}
+
+// overdueAt is when the next commit is due though more may come for it.
+func (e *Engine) overdueAt() time.Time {
+	since := e.unsentSince
+	if l := &e.fold.lanes; !e.together() {
+		since = l.each[l.oldest()].since
+	}
+	return since.Add(e.Pace.CommitAge)
+}
+
+func (e *Engine) overdue() bool { return !time.Now().Before(e.overdueAt()) }
 
 // unsent says whether something is folded that no commit is under way for: an
 // event that was skipped moves the position too.
@@ -71,8 +86,6 @@ func (e *Engine) full() bool {
 }
 
 func (e *Engine) mostDirtyBytes() int64 { return min(mostDirtyBytes, e.CacheBytes/dirtyShare) }
-
-func (e *Engine) overdue(since time.Time) bool { return time.Since(since) >= e.Pace.CommitAge }
 
 // maySend keeps few commits under way; of small ones at the tail one, so that
 // what comes meanwhile goes together.
@@ -100,6 +113,9 @@ func (e *Engine) send(lane int) error {
 	s := &sent{number: e.lastSent, next: next, counted: counted, entities: len(e.changed), began: time.Now()}
 	s.transaction = e.prepare(s)
 	e.sentTo = f.at.Position
+	if lane == everyLane {
+		e.unsentSince = s.began // what comes now
+	}
 	e.flying = append(e.flying, s)
 	if !e.behind && len(e.flying) == 1 && s.entities <= fewEntities {
 		defer e.status.outside()()

@@ -42,8 +42,8 @@ func TestBehindTheTailLanesGoOneByOneAndComeTogetherAgain(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Errorf("Run: %v", err)
 	}
-	if at, _ := s.Position(t.Context()); at.Lanes != nil || at.Position.Ms != 8000 || at.Events != 8000 || a.last.Ms != 8000 || !s.wereApart() {
-		t.Errorf("it is at %+v, acknowledged %s; lanes were apart: %v", at, a.last, s.wereApart())
+	if at, _ := s.Position(t.Context()); at.Lanes != nil || at.Position.Ms != 8000 || at.Events != 8000 || a.last.Ms != 8000 || s.apart == 0 {
+		t.Errorf("it is at %+v, acknowledged %s; lanes were apart %d times", at, a.last, s.apart)
 	}
 	if diff := cmp.Diff(sumsOf(8000, entities), s.model.sums()); diff != "" {
 		t.Error(diff)
@@ -165,39 +165,6 @@ func (l *log) Read(ctx context.Context, after projector.ID, _ int64, _ stream.Li
 
 func (l *log) Close() error { return nil }
 
-// leaving is a log that is away every second time that it is checked.
-type leaving struct {
-	*log
-	checks int
-}
-
-func (l *leaving) Check(ctx context.Context, position projector.ID, entries int64) (stream.Info, error) {
-	if l.checks++; l.checks%2 == 0 {
-		return stream.Info{}, errors.New("away")
-	}
-	return l.log.Check(ctx, position, entries)
-}
-
-func TestASourceThatIsAwayAfterACommitThatFailedMovesNothing(t *testing.T) {
-	const entities = mostTogether + 1000
-	f := &flaky{shelf: &shelf{model: memory{}}, before: map[int]error{3: errors.New("away")}}
-	e := New(Options{
-		Reader: &leaving{log: &log{to: 6000, entities: entities}}, Acker: &acks{}, Decoder: asTyped{}, Reducer: sums{}, Store: f, Schema: testSchema(t),
-		Pace: Pace{CommitAge: time.Millisecond, RetryFirst: time.Millisecond, RetryMost: time.Millisecond},
-	})
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- e.Run(ctx) }()
-	eventually(t, "at the tail", func() bool { return e.Status().Events == 6000 })
-	cancel()
-	if err := <-done; err != nil {
-		t.Errorf("Run: %v", err)
-	}
-	if diff := cmp.Diff(sumsOf(6000, entities), f.model.sums()); diff != "" {
-		t.Error(diff)
-	}
-}
-
 func TestEntitiesThatWereAlteredAreWrittenWholeAndItIsSaid(t *testing.T) {
 	altered := &readmodel.AlteredError{Keys: []string{"3", "not in memory"}, Err: &fault.Error{Reason: contract.ReasonNotOwned}}
 	f := &flaky{shelf: &shelf{model: memory{}}, after: map[int]error{1: altered}}
@@ -230,11 +197,37 @@ func TestAnAlteredEntityIsKeptUntilItIsWrittenWhole(t *testing.T) {
 	if _, err := e.fold.some(t.Context(), []projector.Event{event(1, "a")}, e.load); err != nil {
 		t.Fatal(err)
 	}
-	if err := e.send(everyLane); fault.As(err) == nil { // it is at the tail: committed at once
+	if err := e.send(everyLane); fault.As(err) == nil {
 		t.Errorf("the commit said %v", err)
 	}
 	if a := e.fold.cache.get("a", e.fold.cache.hash("a")); a == nil || !a.state.Doubted() || e.fold.lanes.dirty != 1 {
 		t.Errorf("it is %+v, and %d entities are to be written", a, e.fold.lanes.dirty)
+	}
+}
+
+func TestWhatComesAfterACommitWaitsItsOwnTime(t *testing.T) {
+	e := New(Options{Acker: &acks{}, Decoder: asTyped{}, Reducer: sums{}, Store: &shelf{model: memory{}}, Schema: testSchema(t),
+		Pace: Pace{CommitAge: time.Minute}})
+	if err := e.claim(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer e.release()
+	e.behind, e.unsentSince = true, time.Now().Add(-time.Hour)
+	foldOne := func(ms uint64) {
+		if _, err := e.fold.some(t.Context(), []projector.Event{event(ms, "a")}, e.load); err != nil {
+			t.Fatal(err)
+		}
+	}
+	foldOne(1)
+	if _, due := e.due(); !due {
+		t.Error("what waits for an hour is not due")
+	}
+	if err := e.send(everyLane); err != nil {
+		t.Fatal(err)
+	}
+	foldOne(2)
+	if _, due := e.due(); due || !e.unsent() {
+		t.Error("what has just come is due")
 	}
 }
 

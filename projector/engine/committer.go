@@ -29,8 +29,8 @@ type sent struct {
 
 // committer commits beside the fold, in order, until one commit fails.
 type committer struct {
-	in, out chan *sent
 	commit  func(readmodel.Transaction) error
+	in, out chan *sent
 }
 
 // startCommitter takes commits from in and gives them back by out. What is left
@@ -38,16 +38,34 @@ type committer struct {
 func startCommitter(ctx context.Context, p readmodel.Partition, grace time.Duration) *committer {
 	ctx, cancel := graceful(ctx, grace)
 	c := &committer{
+		commit: func(t readmodel.Transaction) error { return commit(ctx, p, t) },
 		in:     make(chan *sent, mostFlying),
 		out:    make(chan *sent, mostFlying),
-		commit: func(t readmodel.Transaction) error { return commit(ctx, p, t) },
 	}
 	go func() {
-		defer cancel()
 		defer close(c.out)
+		defer cancel()
 		c.run()
 	}()
 	return c
+}
+
+func (c *committer) run() {
+	failed := false
+	for s := range c.in {
+		if s.err = errNotSent; !failed {
+			c.now(s)
+		}
+		var altered *readmodel.AlteredError
+		failed = s.err != nil && !errors.As(s.err, &altered)
+		c.out <- s
+	}
+}
+
+// now commits on the caller's goroutine. Nothing else may be under way.
+func (c *committer) now(s *sent) {
+	s.err = c.commit(s.transaction)
+	s.transaction = nil // its outcome may be waited for long
 }
 
 func commit(ctx context.Context, p readmodel.Partition, t readmodel.Transaction) error {
@@ -59,32 +77,14 @@ func commit(ctx context.Context, p readmodel.Partition, t readmodel.Transaction)
 	return err
 }
 
-// now commits on the caller's goroutine. Nothing else may be under way.
-func (c *committer) now(s *sent) { s.commit(c.commit) }
-
-func (c *committer) run() {
-	failed := false
-	for s := range c.in {
-		if s.err = errNotSent; !failed {
-			s.commit(c.commit)
-		}
-		var altered *readmodel.AlteredError
-		failed = s.err != nil && !errors.As(s.err, &altered)
-		c.out <- s
-	}
-}
-
-func (s *sent) commit(commit func(readmodel.Transaction) error) {
-	s.err = commit(s.transaction)
-	s.transaction = nil // its outcome may be waited for long
-}
-
 // stop waits for what is under way and returns it: whatever came of it, the next
 // claim tells.
 func (c *committer) stop() (left []*sent) {
 	close(c.in)
 	for s := range c.out {
-		left = append(left, s)
+		if !errors.Is(s.err, errNotSent) {
+			left = append(left, s)
+		}
 	}
 	return left
 }

@@ -46,7 +46,7 @@ type shelf struct {
 	model   memory
 	at      readmodel.Checkpoint
 	commits int
-	apart   bool // lanes ever were
+	apart   int // commits after which lanes were apart
 	err     error
 }
 
@@ -84,8 +84,10 @@ func (s *shelf) Commit(_ context.Context, t readmodel.Transaction) error {
 	}
 	maps.Copy(s.model, t.(folded).states)
 	s.at = t.(folded).next
-	s.apart = s.apart || s.at.Lanes != nil
 	s.commits++
+	if s.at.Lanes != nil {
+		s.apart++
+	}
 	return nil
 }
 
@@ -93,12 +95,6 @@ func (s *shelf) Position(context.Context) (readmodel.Checkpoint, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.at, nil
-}
-
-func (s *shelf) wereApart() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.apart
 }
 
 func (s *shelf) position() uint64 {

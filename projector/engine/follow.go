@@ -53,7 +53,7 @@ func (e *Engine) check(ctx context.Context) error {
 	if info.Entries >= 0 {
 		e.at.Entries = info.Entries
 	}
-	e.start()
+	e.startFold()
 	return nil
 }
 
@@ -104,11 +104,7 @@ func (e *Engine) nextDue() <-chan time.Time {
 	if !e.unsent() || !e.behind {
 		return nil // sent already, or when what is under way has landed
 	}
-	since := e.unsentSince
-	if oldest := e.fold.lanes.oldest(); oldest >= 0 && e.fold.lanes.dirty > mostTogether {
-		since = e.fold.lanes.each[oldest].since
-	}
-	return time.After(max(time.Millisecond, time.Until(since.Add(e.Pace.CommitAge))))
+	return time.After(max(time.Millisecond, time.Until(e.overdueAt())))
 }
 
 // take folds a batch, and sends what is due.

@@ -102,6 +102,55 @@ func TestWhatRedisKeepsAsATableIsMadeByHSET(t *testing.T) {
 	}
 }
 
+func TestTheLargestThatRESTOREMakesIsWhatHSETWouldHaveMade(t *testing.T) {
+	for name, c := range map[string]struct {
+		fields, nameBytes, valueBytes, restored int
+	}{
+		"a string of 63 bytes":         {fields: 1, nameBytes: 4, valueBytes: 47, restored: 1},
+		"one of 64":                    {fields: 1, nameBytes: 4, valueBytes: 48, restored: 1},
+		"more than 16,384":             {fields: 128, nameBytes: 64, valueBytes: 64, restored: 1},
+		"as many fields as may be":     {fields: 128, nameBytes: 4, valueBytes: 1, restored: 1},
+		"one field too many":           {fields: 129, nameBytes: 4, valueBytes: 1},
+		"a name that is a byte longer": {fields: 2, nameBytes: 65, valueBytes: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			declared, words := make([]contract.Field, c.fields), []any{"hset", "by hand"}
+			for i := range declared {
+				declared[i] = contract.Field{Name: fmt.Sprintf("%0*dn", c.nameBytes-1, i), Type: contract.TypeString}
+				words = append(words, declared[i].Name, strings.Repeat("v", c.valueBytes))
+			}
+			schema, err := projector.NewSchema(declared)
+			if err != nil {
+				t.Fatal(err)
+			}
+			server := redis.Start(t)
+			db := client(t, server.Addr())
+			p, cp, err := redishash.New(client(t, server.Addr()), schema, prefix).Claim(t.Context(), users)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, before := projector.NewState(schema), restores(t, db)
+			for slot := range declared {
+				s.SetAt(slot, projector.StringValue(strings.Repeat("v", c.valueBytes)))
+			}
+			if err := p.Commit(t.Context(), p.Prepare([]readmodel.Entity{{Key: "1", State: s}}, cp)); err != nil {
+				t.Fatal(err)
+			}
+			db.Do(t.Context(), words...)
+			if got := restores(t, db) - before; got != c.restored {
+				t.Errorf("RESTORE was called %d times", got)
+			}
+			got, want := db.Dump(t.Context(), prefix+"1").Val(), db.Dump(t.Context(), "by hand").Val()
+			if c.restored > 0 && (got != want || got == "") {
+				t.Errorf("got  %q\nwant %q", got, want)
+			}
+			if n := db.HLen(t.Context(), prefix+"1").Val(); n != int64(c.fields) {
+				t.Errorf("it has %d fields", n)
+			}
+		})
+	}
+}
+
 func TestAUserWithoutRESTOREIsServedByHSET(t *testing.T) {
 	server := redis.Start(t)
 	root, schema := client(t, server.Addr()), wideSchema(t)
