@@ -49,6 +49,8 @@ type cache struct {
 	// not, and that was not evicted, then does not exist.
 	whole   bool
 	evicted filter
+	// evictions counts them.
+	evictions int64
 }
 
 func newCache(schema *projector.Schema, budget int64) *cache {
@@ -172,6 +174,7 @@ func (c *cache) shrink() {
 }
 
 func (c *cache) evict(e *entry) {
+	c.evictions++
 	if c.whole && e.state.InStore() {
 		c.evicted.add(e.key)
 	}

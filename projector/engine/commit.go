@@ -88,12 +88,14 @@ func (e *Engine) send(lane int) {
 		first, last = 0, readmodel.Lanes-1
 	}
 	e.changed = e.changed[:0]
+	dirtyBytes := f.lanes.bytes
 	for i := first; i <= last; i++ {
 		e.changed = f.lanes.take(i, &f.at, e.changed)
 	}
 	next, counted := f.lanes.checkpoint(e.at.Epoch)
 	e.lastSent++
-	s := &sent{number: e.lastSent, next: next, counted: counted, entities: len(e.changed), began: time.Now()}
+	s := &sent{number: e.lastSent, next: next, counted: counted, began: time.Now()}
+	s.entities, s.bytes = len(e.changed), dirtyBytes-f.lanes.bytes
 	s.transaction = e.prepare(s)
 	e.sentTo = f.at.Position
 	e.flying = append(e.flying, s)
@@ -128,12 +130,13 @@ func (e *Engine) committed(s *sent) error {
 		return e.commitFailed(s)
 	}
 	failpoint.Hit(failpoint.Committed)
-	e.Metrics.committed(time.Since(s.began), s.entities)
+	e.Metrics.committed(s)
 	e.at, e.counted = s.next, s.counted
 	e.fold.cache.settled = s.number
 	e.fold.cache.shrink()
 	e.retry.reset()
 	e.status.committed(s.next, s.counted)
+	e.show()
 	e.status.progress()
 	e.verifiedAt = time.Now()
 	e.acks.to(e.at)

@@ -54,6 +54,7 @@ func (e *Engine) check(ctx context.Context) error {
 	}
 	e.fold.start(e.at, e.counted)
 	e.sentTo = e.at.Position
+	e.show()
 	return nil
 }
 
@@ -162,6 +163,7 @@ func (e *Engine) take(ctx context.Context, b *stream.Batch) error {
 		return err
 	}
 	e.fold.at.Entries = b.Entries
+	e.show()
 	e.behind = isBehind(b)
 	return e.sendDue()
 }

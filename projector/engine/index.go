@@ -104,6 +104,3 @@ func shiftOf(places int) int {
 	}
 	return shift
 }
-
-// bytes is the memory that the index takes.
-func (x *index) bytes() int64 { return int64(len(x.places)) * 8 }
