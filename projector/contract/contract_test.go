@@ -133,5 +133,11 @@ func FuzzDecode(f *testing.F) {
 		if string(once) != string(twice) {
 			t.Errorf("encoded twice it differs:\n%s\n%s", once, twice)
 		}
+		for _, place := range []string{"{", `"source": {`, `"redis": {`, `"reducer": {`, `"readModel": {`, `"errorPolicy": {`} {
+			more := strings.Replace(string(once), place, place+`"unknown": 0,`, 1)
+			if _, err := contract.Decode([]byte(more)); err == nil {
+				t.Errorf("a field that is not known is let pass:\n%s", more)
+			}
+		}
 	})
 }

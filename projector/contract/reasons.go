@@ -26,6 +26,7 @@ const (
 	ReasonHistoryLost          = "HistoryLost"          // entries after the position are gone
 	ReasonSourceDiverged       = "SourceDiverged"       // the log ends before the position
 	ReasonEventFailed          = "EventFailed"          // an event cannot be folded
+	ReasonEventTooLarge        = "EventTooLarge"        // an event does not fit into the projector's memory
 	ReasonNotOwned             = "NotOwned"             // something of that name exists and is not ours
 	ReasonReplayNeeded         = "ReplayNeeded"         // the model was folded by another revision
 	ReasonFenced               = "Fenced"               // a successor holds the partition

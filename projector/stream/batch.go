@@ -18,10 +18,12 @@ type Batch struct {
 	Bytes       int              // of the reply that held the events
 
 	owner  *Reader
+	most   int  // bytes of an entry, 0 for no bound
 	more   bool // there were entries after Last
 	buf    []byte
 	pos    int // of the first byte in buf that is not decoded
 	fields []projector.Field
+	half   half
 }
 
 const (
@@ -41,8 +43,6 @@ func (b *Batch) Release() {
 	}
 	b.owner, b.buf, b.fields, b.Events = nil, nil, nil, nil
 }
-
-func (b *Batch) empty() bool { return len(b.Events) == 0 }
 
 // memory is what one batch after another is made of.
 type memory struct {
@@ -65,21 +65,24 @@ func (r *Reader) keep(m memory) {
 func (r *Reader) newBatch(position projector.ID) *Batch {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	m := memory{buf: make([]byte, 0, firstBuffer)}
+	var m memory
 	if last := len(r.free) - 1; last >= 0 {
 		m, r.free = r.free[last], r.free[:last]
 	}
 	return &Batch{owner: r, Last: position, Entries: -1, Events: m.events[:0], buf: m.buf[:0], fields: m.fields[:0]}
 }
 
-// room makes room for at least n more bytes. Events keep their views: the old
-// buffer is left to them, and only what is not decoded yet moves.
+// room makes room for n more bytes, or for some of them: a length is believed up
+// to what an entry may have, or is in proportion to what has come already. Events
+// keep their views: the old buffer is left to them, and only what is not decoded
+// yet moves.
 func (b *Batch) room(n int) {
+	rest := b.buf[b.pos:]
+	n = min(n, max(b.most, keptBuffer, 2*len(rest)))
 	if cap(b.buf)-len(b.buf) >= n {
 		return
 	}
-	rest := b.buf[b.pos:]
-	larger := make([]byte, len(rest), max(2*cap(b.buf), len(rest)+n))
+	larger := make([]byte, len(rest), max(firstBuffer, min(2*cap(b.buf), keptBuffer), len(rest)+n))
 	copy(larger, rest)
 	b.buf, b.pos = larger, 0
 }

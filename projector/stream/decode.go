@@ -17,15 +17,17 @@ import (
 // buffer changes nothing and says how many bytes it wants at least. It never
 // allocates by what a count in the reply says, only by what is there.
 
-// cursor walks over the bytes. Once want or err is set nothing more is read.
+// cursor walks over the bytes. Once want, far or err is set nothing more is read.
 type cursor struct {
 	buf  []byte
 	pos  int
+	most int // up to where strings may go, 0 for anywhere
+	far  int // where a string would end that goes beyond; it is not waited for
 	want int
 	err  error
 }
 
-func (c *cursor) ok() bool { return c.want == 0 && c.err == nil }
+func (c *cursor) ok() bool { return c.want == 0 && c.far == 0 && c.err == nil }
 
 func (c *cursor) fail(what string) {
 	if c.ok() {
@@ -113,6 +115,10 @@ func (c *cursor) bulk() []byte {
 		return nil
 	}
 	end := c.pos + n
+	if c.most > 0 && end+2 > c.most {
+		c.far = end + 2
+		return nil
+	}
 	if missing := end + 2 - len(c.buf); missing > 0 {
 		c.want = missing
 		return nil
@@ -150,52 +156,6 @@ func (c *cursor) oneStream(kind byte, streams int, stream string) int {
 		c.fail("another stream than was asked for")
 	}
 	return c.array()
-}
-
-// event decodes the next entry and appends it.
-func (b *Batch) event() (want int, err error) {
-	c := cursor{buf: b.buf, pos: b.pos}
-	if c.array() != 2 {
-		c.fail("an entry that is no pair")
-	}
-	id := c.id()
-	n := c.array()
-	if n%2 != 0 {
-		c.fail("a field without a value")
-	}
-	start := len(b.fields)
-	for i := 0; i < n && c.ok(); i += 2 {
-		name := c.bulk()
-		b.fields = append(b.fields, projector.Field{Name: name, Value: c.bulk()})
-	}
-	if c.ok() && id.Compare(b.Last) <= 0 {
-		c.fail("an ID that is not after the one before")
-	}
-	if !c.ok() {
-		b.fields = b.fields[:start]
-		return c.want, c.err
-	}
-	b.advance(c.pos)
-	b.Last = id
-	b.Events = append(b.Events, projector.Event{ID: id, Fields: b.fields[start:len(b.fields):len(b.fields)]})
-	return 0, nil
-}
-
-func (b *Batch) advance(pos int) {
-	b.Bytes += pos - b.pos
-	b.pos = pos
-}
-
-func (c *cursor) id() projector.ID {
-	text := c.bulk()
-	if !c.ok() {
-		return projector.ID{}
-	}
-	id, ok := parseID(text)
-	if !ok {
-		c.fail("an ID that is none")
-	}
-	return id
 }
 
 // parseID reads a stream ID as the server writes it.

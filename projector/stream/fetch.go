@@ -32,21 +32,21 @@ func (l Limit) orDefault() Limit {
 
 // fetch reads one batch and proves it. After an error the wire is of no use.
 func (r *Reader) fetch(ctx context.Context, c claim, limit Limit, block time.Duration) (*Batch, error) {
-	if r.wire == nil {
-		w, err := openWire(ctx, r.client)
-		if err != nil {
-			return nil, err
-		}
-		r.wire = w
+	if w := r.wire; w != nil && (w.asked.after != c.position || w.asked.count > limit.Events) {
+		r.clear()
+	}
+	if err := r.dial(ctx); err != nil {
+		return nil, err
 	}
 	b := r.newBatch(c.position)
+	b.most = limit.Most
 	stop := context.AfterFunc(ctx, r.wire.close)
-	info, err := r.exchange(ctx, b, limit, min(r.count, limit.Events), block)
-	if !stop() && err == nil {
-		err = ctx.Err()
-	}
+	info, err := r.exchange(ctx, b, limit, block)
 	if err == nil {
 		err = c.prove(b, info)
+	}
+	if !stop() && err == nil {
+		err = ctx.Err()
 	}
 	if err != nil {
 		b.Release()
@@ -55,11 +55,38 @@ func (r *Reader) fetch(ctx context.Context, c claim, limit Limit, block time.Dur
 	return b, nil
 }
 
-// exchange makes the two requests and reads their two answers.
-func (r *Reader) exchange(ctx context.Context, b *Batch, limit Limit, count int, block time.Duration) (Info, error) {
-	if err := r.wire.ask(r.src.Stream, b.Last, count, block); err != nil {
-		return Info{}, err
+// askAhead makes the request for what comes after a batch before that is handed
+// on, so that the server works on it while the batch is folded.
+func (r *Reader) askAhead(b *Batch, limit Limit) error {
+	if !b.more {
+		return nil
 	}
+	return r.wire.ask(r.src.Stream, request{b.Last, min(r.count, limit.Events)}, 0)
+}
+
+// clear leaves no wire on which an answer may come that nobody waits for.
+func (r *Reader) clear() {
+	if r.wire != nil && r.wire.asked.count > 0 {
+		r.hangUp()
+	}
+}
+
+func (r *Reader) dial(ctx context.Context) (err error) {
+	if r.wire == nil {
+		r.wire, err = openWire(ctx, r.client)
+	}
+	return err
+}
+
+// exchange makes the two requests, where they were not made ahead, and reads
+// their two answers.
+func (r *Reader) exchange(ctx context.Context, b *Batch, limit Limit, block time.Duration) (Info, error) {
+	if r.wire.asked.count == 0 {
+		if err := r.wire.ask(r.src.Stream, request{b.Last, min(r.count, limit.Events)}, block); err != nil {
+			return Info{}, err
+		}
+	}
+	count := r.wire.asked.count
 	err := r.wire.entries(b, r.src.Stream, count, cutFactor*limit.Bytes)
 	cut := errors.Is(err, errCut)
 	if err != nil && !cut {
@@ -99,12 +126,9 @@ func (r *Reader) info(ctx context.Context) (info Info, err error) {
 // single makes one request on the wire, of which the answer may hold entries
 // of any size: it is read piece by piece.
 func (r *Reader) single(ctx context.Context, read func(byteReader) error, words ...string) error {
-	if r.wire == nil {
-		w, err := openWire(ctx, r.client)
-		if err != nil {
-			return err
-		}
-		r.wire = w
+	r.clear()
+	if err := r.dial(ctx); err != nil {
+		return err
 	}
 	stop := context.AfterFunc(ctx, r.wire.close)
 	answer, err := r.wire.call(words...)

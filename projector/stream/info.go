@@ -52,8 +52,11 @@ func readInfo(r byteReader) (Info, error) {
 	for i := 0; i < n && p.err == nil; i++ {
 		p.member(&info)
 	}
-	if p.err == nil && info.Length < 0 {
+	if info.Length < 0 {
 		p.fail("a stream of less than no entries")
+	}
+	if p.seen&always != always || p.seen&counters != 0 && p.seen&counters != counters {
+		p.fail("not all that belongs into it")
 	}
 	if info.EntriesAdded < info.Length {
 		info.EntriesAdded = -1 // set by hand to what cannot be
@@ -61,32 +64,51 @@ func readInfo(r byteReader) (Info, error) {
 	return info, p.err
 }
 
+// members are what is read of it. A name that one bit has changed must not pass
+// for a server that does not know it: that would be no proof of anything.
+type members uint8
+
+const (
+	hasLength members = 1 << iota
+	hasLastID
+	hasFirst
+	hasLast
+	hasAdded
+	hasDeleted
+
+	always   = hasLength | hasLastID | hasFirst | hasLast
+	counters = hasAdded | hasDeleted // since Redis 7
+)
+
 // member reads one name and its value.
 func (p *puller) member(info *Info) {
+	var seen members
 	switch name := p.short(); string(name) {
 	case "length":
-		info.Length = p.integer()
+		seen, info.Length = hasLength, p.integer()
 	case "entries-added":
-		info.EntriesAdded = p.integer()
+		seen, info.EntriesAdded = hasAdded, p.integer()
 	case "last-generated-id":
-		info.LastID = p.id()
+		seen, info.LastID = hasLastID, p.id()
 	case "max-deleted-entry-id":
-		info.MaxDeletedID = p.id()
+		seen, info.MaxDeletedID = hasDeleted, p.id()
 	case "first-entry":
-		info.FirstID = p.entryID()
+		seen, info.FirstID = hasFirst, p.entryID()
 	case "last-entry":
-		info.LastEntryID = p.entryID()
+		seen, info.LastEntryID = hasLast, p.entryID()
 	default:
 		p.skip(0)
 	}
+	p.seen |= seen
 }
 
 // puller reads a small reply piece by piece, and passes over large ones. After
 // the first error it reads nothing more.
 type puller struct {
-	r   byteReader
-	buf [64]byte
-	err error
+	r    byteReader
+	buf  [64]byte
+	seen members
+	err  error
 }
 
 func (p *puller) fail(what string) {

@@ -26,12 +26,21 @@ import (
 type Limit struct {
 	Events int // at most so many
 	Bytes  int // of one reply, aimed at; a single larger event still passes
+	// Most is how many bytes one event may have, as it comes over the wire; 0 is
+	// no bound. A larger one is not read: see EventShare.
+	Most int
 }
+
+// EventShare is the part of a projector's memory limit that one event may take:
+// its bytes are held as they came, decoded, as state and as what is written, and
+// other batches beside them. Limit.Most is the memory limit divided by it.
+const EventShare = 8
 
 // Reader reads one stream. Check, Read and Close are for one goroutine at a
 // time; Ack and DropGroup may be called beside them, and batches released, by
-// any. While it is behind, the next batch is fetched while the last one is
-// folded: up to two batches are held beside those not released.
+// any. While it is behind, the next batch is asked for before one is handed on:
+// its reply comes together in the kernel's buffers while the one before is
+// folded, and takes no memory here.
 type Reader struct {
 	client *redis.Client
 	src    contract.Source
@@ -39,7 +48,6 @@ type Reader struct {
 
 	wire  *wire // what batches come over; nil when there is none
 	count int   // of the next request, follows the size of events
-	next  *ahead
 
 	mu   sync.Mutex
 	free []memory
@@ -64,7 +72,6 @@ func (r *Reader) Check(ctx context.Context, position projector.ID, entries int64
 	if err != nil {
 		return Info{}, err
 	}
-	r.discard() // it has the wire
 	info, err := r.info(ctx)
 	if err != nil {
 		return Info{}, r.fault(ctx, err)
@@ -78,36 +85,29 @@ func (r *Reader) Check(ctx context.Context, position projector.ID, entries int64
 
 // Read returns what comes after the position: at once when there is something,
 // else after at most block; an empty batch is no error. Position and ordinal
-// are those of the last batch, or of Check. Errors are as of Check, and then
-// nothing was read: Check, and read again from the position.
+// are those of the last batch, or of Check. Errors are as of Check, and
+// EventTooLarge where the next event has more bytes than limit.Most; then nothing
+// was read: Check, and read again from the position.
 func (r *Reader) Read(ctx context.Context, after projector.ID, entries int64, limit Limit, block time.Duration) (*Batch, error) {
 	c, err := r.claim(after, entries)
 	if err != nil {
 		return nil, err
 	}
 	limit = limit.orDefault()
-	b, err := r.take(ctx, c)
-	if err == nil && b != nil && b.empty() {
+	b, err := r.fetch(ctx, c, limit, block)
+	if err == nil {
+		if err = r.askAhead(b, limit); err == nil {
+			return b, nil
+		}
 		b.Release()
-		b = nil
 	}
-	if err == nil && b == nil {
-		b, err = r.fetch(ctx, c, limit, block)
-	}
-	if err != nil {
-		r.hangUp()
-		return nil, r.fault(ctx, err)
-	}
-	if b.more {
-		r.fetchAhead(ctx, c.at(b.Last, b.Entries), limit)
-	}
-	return b, nil
+	r.hangUp()
+	return nil, r.fault(ctx, err)
 }
 
-// Close ends what Read has begun ahead and hangs up. The Reader may be used
-// again. No other call may be under way.
+// Close hangs up, whatever is under way to it. The Reader may be used again. No
+// other call may be under way.
 func (r *Reader) Close() error {
-	r.discard()
 	r.hangUp()
 	return nil
 }

@@ -1,12 +1,15 @@
 package stream
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/refold-dev/refold/projector"
 	"github.com/refold-dev/refold/projector/contract"
 	"github.com/refold-dev/refold/projector/fault"
 )
+
+var errTooLarge = errors.New("the entry is too large")
 
 const startAnew = "restore the log, or delete the Projection and create it again to fold what the log holds now"
 
@@ -58,6 +61,21 @@ func (c claim) lost(info Info, how string) error {
 		Message:   what,
 		Remedy:    fmt.Sprintf("restore them, or set source.from: %q to begin with what is left", info.beginning()),
 		Permanent: true,
+	}
+}
+
+// tooLarge: an entry is not read that would take more memory than there is. Its
+// size is what is known of it where it was found out.
+func tooLarge(id projector.ID, size, most int) error {
+	const mebibyte = 1 << 20
+	return &fault.Error{
+		Reason:  contract.ReasonEventTooLarge,
+		Message: fmt.Sprintf("it has at least %d bytes, and no more than %d fit into memory", size, most),
+		Remedy: fmt.Sprintf("raise the memory limit of the projector to at least %d MiB; nothing after this event is folded until then",
+			(size*EventShare+mebibyte-1)/mebibyte),
+		Permanent: true,
+		EventID:   id.String(),
+		Err:       errTooLarge,
 	}
 }
 

@@ -24,10 +24,18 @@ var errCut = errors.New("the reply is too large")
 // wire is a connection of our own, from which replies are read straight into
 // the batch's buffer. One exchange at a time is on it.
 type wire struct {
-	cn      net.Conn
-	request []byte
-	rest    *bufio.Reader // for the second answer
-	wait    time.Duration // how long the server may be silent
+	cn    net.Conn
+	asked request // of which the answers are not read yet; of nothing: zero
+	text  []byte
+	rest  *bufio.Reader // for the second answer
+	wait  time.Duration // how long the server may be silent
+	due   time.Time     // until when it may be, as the connection knows it
+}
+
+// request is for so many entries after an ID.
+type request struct {
+	after projector.ID
+	count int
 }
 
 func openWire(ctx context.Context, client *redis.Client) (*wire, error) {
@@ -43,33 +51,34 @@ func (w *wire) close() { _ = w.cn.Close() }
 
 // ask sends both requests at once. A server that blocks on the first answers
 // the second right after it.
-func (w *wire) ask(stream string, after projector.ID, count int, block time.Duration) error {
-	words := []string{"XREAD", "COUNT", strconv.Itoa(count)}
+func (w *wire) ask(stream string, what request, block time.Duration) error {
+	words := []string{"XREAD", "COUNT", strconv.Itoa(what.count)}
 	if block > 0 {
 		// BLOCK 0 would be for ever.
 		words = append(words, "BLOCK", strconv.FormatInt(max(1, block.Milliseconds()), 10))
 	}
-	words = append(words, "STREAMS", stream, after.String())
-	w.request = redisconn.AppendCommand(w.request[:0], words...)
-	w.request = redisconn.AppendCommand(w.request, "XINFO", "STREAM", stream)
-	w.wait = redisconn.ReadTimeout + max(0, block)
-	if err := w.cn.SetWriteDeadline(time.Now().Add(redisconn.WriteTimeout)); err != nil {
-		return err
-	}
-	_, err := w.cn.Write(w.request)
-	return err
+	words = append(words, "STREAMS", stream, what.after.String())
+	w.text = redisconn.AppendCommand(w.text[:0], words...)
+	w.text = redisconn.AppendCommand(w.text, "XINFO", "STREAM", stream)
+	w.asked = what
+	return w.send(max(0, block))
 }
 
 // call sends one request and returns its answer, to be read to its end.
 func (w *wire) call(words ...string) (byteReader, error) {
-	w.request = redisconn.AppendCommand(w.request[:0], words...)
-	w.wait = redisconn.ReadTimeout
-	if err := w.cn.SetWriteDeadline(time.Now().Add(redisconn.WriteTimeout)); err != nil {
-		return nil, err
-	}
-	_, err := w.cn.Write(w.request)
+	w.text = redisconn.AppendCommand(w.text[:0], words...)
 	w.rest.Reset(w)
-	return w.rest, err
+	return w.rest, w.send(0)
+}
+
+// send sends the text. The server may block so long before it answers.
+func (w *wire) send(block time.Duration) error {
+	w.wait, w.due = redisconn.ReadTimeout+block, time.Time{}
+	if err := w.cn.SetWriteDeadline(time.Now().Add(redisconn.WriteTimeout)); err != nil {
+		return err
+	}
+	_, err := w.cn.Write(w.text)
+	return err
 }
 
 // entries reads the first answer. It returns errCut, with at least one event
@@ -82,9 +91,12 @@ func (w *wire) entries(b *Batch, stream string, count, most int) error {
 	if n > count {
 		return fmt.Errorf("%w: %d entries where %d were asked for", errCorrupt, n, count)
 	}
-	for len(b.Events) < n {
+	for b.swift(n); len(b.Events) < n; b.swift(n) {
 		want, err := b.event()
-		if err != nil {
+		switch {
+		case errors.Is(err, errTooLarge) && len(b.Events) > 0:
+			return errCut
+		case err != nil:
 			return err
 		}
 		if want == 0 {
@@ -116,6 +128,9 @@ func (w *wire) opening(b *Batch, stream string) (int, error) {
 func (w *wire) fill(b *Batch, want int) error {
 	b.room(want)
 	for want > 0 {
+		if len(b.buf) == cap(b.buf) {
+			b.room(want)
+		}
 		n, err := w.Read(b.buf[len(b.buf):cap(b.buf)])
 		b.buf = b.buf[:len(b.buf)+n]
 		want -= n
@@ -126,10 +141,14 @@ func (w *wire) fill(b *Batch, want int) error {
 	return nil
 }
 
-// Read lets the server be silent for no longer than it may.
+// Read lets the server be silent for no longer than it may, or a second more: a
+// deadline costs too much to be set anew for every piece of a reply.
 func (w *wire) Read(p []byte) (int, error) {
-	if err := w.cn.SetReadDeadline(time.Now().Add(w.wait)); err != nil {
-		return 0, err
+	if least := time.Now().Add(w.wait); least.After(w.due) {
+		w.due = least.Add(time.Second)
+		if err := w.cn.SetReadDeadline(w.due); err != nil {
+			return 0, err
+		}
 	}
 	return w.cn.Read(p)
 }
@@ -140,6 +159,7 @@ func (w *wire) info(b *Batch) (Info, error) {
 	read := bytes.NewReader(b.buf[b.pos:])
 	w.rest.Reset(io.MultiReader(read, w))
 	info, err := readInfo(w.rest)
+	w.asked = request{}
 	if err == nil && (w.rest.Buffered() > 0 || read.Len() > 0) {
 		err = fmt.Errorf("%w: there is more than was asked for", errCorrupt)
 	}
