@@ -26,6 +26,13 @@ type entry struct {
 // size and the share of the index and of the ring.
 const entryBytes = int64(unsafe.Sizeof(entry{})) + 40
 
+// The keys of evicted entities may take a share of the budget beside it: with
+// 32 MiB of cache they are three million.
+const (
+	filterShare = 8
+	leastFilter = mebibyte
+)
+
 // block is how many entries are made in one piece.
 const block = 256
 
@@ -177,6 +184,9 @@ func (c *cache) evict(e *entry) {
 	c.evictions++
 	if c.whole && e.state.InStore() {
 		c.evicted.add(e.key)
+		if c.evicted.bytes() > max(leastFilter, c.budget/filterShare) {
+			c.whole, c.evicted = false, filter{} // from now on the store is asked
+		}
 	}
 	c.remove(e)
 }

@@ -92,6 +92,7 @@ type Pace struct {
 	CommitAge   time.Duration // behind, the longest that an event waits for its commit: 2 s
 	BatchEvents int           // events a read: 5,000
 	BatchBytes  int           // bytes a read, aimed at: 4 MiB or a sixteenth of CacheBytes
+	EventBytes  int           // bytes of one event at most: stream.EventShare of Go's memory limit
 }
 
 const mebibyte = 1 << 20
@@ -122,6 +123,7 @@ func (p Pace) withDefaults(cacheBytes int64) Pace {
 	orDefault(&p.CommitAge, 2*time.Second)
 	orDefault(&p.BatchEvents, 5_000)
 	orDefault(&p.BatchBytes, int(min(4*mebibyte, cacheBytes/16)))
+	orDefault(&p.EventBytes, int(processMemory()/stream.EventShare))
 	return p
 }
 

@@ -15,8 +15,8 @@ import (
 // Bounds on how many entities are loaded at once, and what share of the cache
 // they may take: how large they are is known only afterwards.
 const (
-	fewestMisses = 16
-	firstMisses  = 256
+	fewestMisses = 1
+	firstMisses  = 4
 	mostMisses   = 10_000
 	missShare    = 4
 )

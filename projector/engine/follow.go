@@ -79,7 +79,7 @@ func (e *Engine) startReading(ctx context.Context) (reads <-chan read, stop func
 
 // readAll reads until something fails; the failure is the last it sends.
 func (e *Engine) readAll(ctx context.Context, out chan<- read) {
-	limit := stream.Limit{Events: e.Pace.BatchEvents, Bytes: e.Pace.BatchBytes}
+	limit := stream.Limit{Events: e.Pace.BatchEvents, Bytes: e.Pace.BatchBytes, Most: e.Pace.EventBytes}
 	position, entries := e.at.Position, e.at.Entries
 	for ctx.Err() == nil {
 		batch, err := e.Reader.Read(ctx, position, entries, limit, e.Pace.Block)
