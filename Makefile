@@ -33,6 +33,12 @@ e2e: test-needs ## Run the end-to-end tests on the testbed's cluster (taken down
 	REFOLD_TESTBED_TEST=lifecycle go test -count=1 ./hack/testbed || exit 1; }; \
 	$(TESTBED) up && $(GUARD) go test -tags e2e -count=1 -v -parallel 4 -timeout 40m $(if $(RUN),-run '$(RUN)') ./hack/e2e
 
+bench: $(GUARD) testbed ## Measure, as ratios to baselines (ONLY=replay,live: these groups; PROFILE=1: profile a replay)
+	@$(TESTBED) redis install >/dev/null && $(GUARD) go run ./hack/bench $(if $(ONLY),-only $(ONLY)) $(if $(PROFILE),-profile)
+
+chaos: $(GUARD) testbed ## Torture the projector: N=1000 kills against a model (SEED=1 HISTORY=1 to do a failure again)
+	@$(TESTBED) redis install >/dev/null && $(GUARD) go run ./hack/chaos -n $(or $(N),1000) $(if $(SEED),-seed $(SEED)) $(if $(HISTORY),-history $(HISTORY))
+
 fuzz: ## Let every fuzzer look for TIME (60s if not said; RUN=FuzzName to choose); what it finds stays in testdata/fuzz
 	@failed=; \
 	for found in $$(grep -roE --include='*_test.go' '^func $(or $(RUN),Fuzz\w+)\b' $(patsubst ./%,%,$(patsubst %/...,%,$(or $(PKG),$(TESTED)))) | sed 's/:func /:/'); do \
@@ -41,9 +47,6 @@ fuzz: ## Let every fuzzer look for TIME (60s if not said; RUN=FuzzName to choose
 		printf '%-40s %-18s %s  %s\n' $$package $$name "$$(grep -oE 'execs: [0-9]+|new interesting: [0-9]+' $$out | tail -2 | paste -sd,)" $$result; \
 		[ $$result = ok ] || grep -v '^fuzz: elapsed' $$out; rm -f $$out; \
 	done; [ -z "$$failed" ]
-
-bench: testbed ## Measure replay speed as a ratio to a raw drain of the log
-	@$(TESTBED) redis install >/dev/null && go run ./hack/bench
 
 lint: ## Check style and layering
 	@$(TOOL) golangci-lint run ./...
@@ -87,4 +90,4 @@ test-needs: $(GUARD) testbed
 	@command -v gcc >/dev/null || { echo "== installing gcc, which the race detector needs"; apt-get install -y -qq --no-install-recommends gcc libc6-dev >/dev/null; }
 	@$(TESTBED) redis install >/dev/null
 
-.PHONY: help demo demo-down test matrix e2e fuzz bench lint generate golden verify build deploy undeploy clean
+.PHONY: help demo demo-down test matrix e2e fuzz bench chaos lint generate golden verify build deploy undeploy clean

@@ -1,7 +1,8 @@
 package projector
 
 // Event is one entry of the log. Its bytes are views into a buffer that is
-// used again: they are valid until Keys or Reduce returns; copy what is kept.
+// used again: they are valid until Keys or Reduce returns; copy what is kept
+// elsewhere than in a State, which copies by itself.
 type Event struct {
 	ID   ID
 	Type []byte

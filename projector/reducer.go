@@ -20,7 +20,8 @@ type Reducer interface {
 	// the order in which they are folded, without doubles. It appends none
 	// for an event that touches nothing, and says why: ErrUnnamedType or
 	// ErrNoKey; such events are skipped and counted. Any other error is handled
-	// as the error policy says.
+	// as the error policy says. A key may be a view of the event's bytes: whoever
+	// keeps it, copies it.
 	Keys(e *Event, keys []string) ([]string, error)
 
 	// Reduce folds e into the entity key. A failed Reduce leaves s in an

@@ -2,6 +2,7 @@ package projector
 
 import (
 	"fmt"
+	"slices"
 	"unsafe"
 
 	"github.com/refold-dev/refold/projector/contract"
@@ -57,9 +58,9 @@ func (s *Schema) Slot(name string) (slot int, declared bool) {
 // engine and for stores, a reducer has no use for it.
 type State struct {
 	schema *Schema
-	slots  []slot
+	slots  []Slot
 	text   []byte // of the slots that have text, with holes
-	live   int    // bytes of text that slots refer to
+	live   uint32 // bytes of text that slots refer to
 	exists bool
 
 	inStore bool // the store knows the entity
@@ -67,8 +68,9 @@ type State struct {
 	doubted bool // what the store holds is not known
 }
 
-// slot is one field's value. Its bytes stand in State.text.
-type slot struct {
+// Slot is memory for one field of a State. Its bytes, if it has any, stand in
+// State.text.
+type Slot struct {
 	num     int64 // Integer, Boolean, Number as in Value; else where the text begins
 	size    uint32
 	kind    Kind
@@ -76,21 +78,20 @@ type slot struct {
 	changed bool // and another one than this
 }
 
-func (t *slot) hasText() bool { return t.kind == String || t.kind == Timestamp || t.kind == JSON }
+func (t *Slot) hasText() bool { return t.kind.isText() }
 
 // NewState is an entity that does not exist.
 func NewState(schema *Schema) *State {
-	return &NewStates(schema, 1)[0]
+	s := new(State)
+	s.Init(schema, make([]Slot, len(schema.fields)), nil)
+	return s
 }
 
-// NewStates makes n entities that do not exist, in one piece of memory.
-func NewStates(schema *Schema, n int) []State {
-	width := len(schema.fields)
-	states, slots := make([]State, n), make([]slot, n*width)
-	for i := range states {
-		states[i].schema, states[i].slots = schema, slots[i*width:(i+1)*width:(i+1)*width]
-	}
-	return states
+// Init makes s an entity that does not exist, in memory that the caller has laid
+// out: a slot for each field of the schema, and room for as much text as is
+// usual. What needs more gets memory of its own.
+func (s *State) Init(schema *Schema, slots []Slot, text []byte) {
+	*s = State{schema: schema, slots: slots[:len(schema.fields):len(schema.fields)], text: text[:0]}
 }
 
 // Schema is the schema the state was made for.
@@ -126,7 +127,7 @@ func (s *State) At(slot int) Value {
 	return Value{kind: t.kind, num: t.num}
 }
 
-func (s *State) textOf(t *slot) string {
+func (s *State) textOf(t *Slot) string {
 	if t.size == 0 {
 		return ""
 	}
@@ -136,35 +137,52 @@ func (s *State) textOf(t *slot) string {
 // SetAt sets the value in a slot and copies its bytes. v must be of the field's
 // kind: anything else is a programmer's error and panics.
 func (s *State) SetAt(slot int, v Value) {
-	if want := s.schema.fields[slot].Kind; v.kind != want {
-		panic(fmt.Sprintf("field %s is %s, not %s", s.schema.fields[slot].Name, want, v.kind))
-	}
-	s.Create()
 	t := &s.slots[slot]
 	switch {
-	case !t.hasText() && v.kind != String && v.kind != Timestamp && v.kind != JSON:
-		if t.kind == v.kind && t.num == v.num {
-			return
-		}
-		t.num = v.num
-	case t.kind == v.kind && s.textOf(t) == v.str:
+	case t.kind != v.kind:
+		s.requireKind(slot, v.kind) // a slot that is set has the field's kind
+	case v.kind.isText() && s.textOf(t) == v.str, !v.kind.isText() && t.num == v.num:
 		return
-	default:
-		s.live += len(v.str) - int(t.size)
-		t.num, t.size = int64(len(s.text)), uint32(len(v.str))
-		s.text = append(s.text, v.str...)
 	}
-	t.kind, t.changed, s.changed = v.kind, true, true
+	if v.kind.isText() {
+		s.appendText(t, v.str)
+	} else {
+		t.num = v.num
+	}
+	t.kind, t.changed = v.kind, true
+	s.exists, s.changed = true, true
+}
+
+func (s *State) requireKind(slot int, kind Kind) {
+	if f := &s.schema.fields[slot]; f.Kind != kind {
+		panic(fmt.Sprintf("field %s is %s, not %s", f.Name, f.Kind, kind))
+	}
+}
+
+func (s *State) appendText(t *Slot, text string) {
+	if cap(s.text)-len(s.text) < len(text) {
+		s.grow(len(text))
+	}
+	s.live += uint32(len(text)) - t.size
+	t.num, t.size = int64(len(s.text)), uint32(len(text))
+	s.text = append(s.text, text...)
+}
+
+// grow makes room for n bytes and for what Settle lets the text become, once
+// and not in steps. Beyond a KiB it is not worth the memory.
+func (s *State) grow(n int) {
+	const most = 1024
+	s.text = slices.Grow(s.text, n+leastHoles+min((int(s.live)+n)/2, most))
 }
 
 // UnsetAt takes the value out of a slot.
 func (s *State) UnsetAt(slot int) { s.unset(&s.slots[slot]) }
 
-func (s *State) unset(t *slot) {
+func (s *State) unset(t *Slot) {
 	if t.kind == Unset {
 		return
 	}
-	s.live -= int(t.size)
+	s.live -= t.size
 	t.num, t.size, t.kind, t.changed, s.changed = 0, 0, Unset, true, true
 }
 

@@ -41,8 +41,9 @@ func (s *State) Clear() {
 // Saved is a State at one moment, for Undo. Its zero value is ready for use and
 // may be used again.
 type Saved struct {
-	slots                           []slot
-	text, live                      int
+	slots                           []Slot
+	text                            int
+	live                            uint32
 	exists, inStore, changed, doubt bool
 }
 
@@ -63,13 +64,20 @@ func (s *State) Undo(to *Saved) {
 // Least bytes of holes that are worth closing.
 const leastHoles = 48
 
+// Most bytes that a state may have beside its text: a large one is worth a piece
+// of memory of the right size.
+const mostUnused = 64 << 10
+
 // Settle ends an event: it closes the holes in the text when they are many.
 // Views that At gave end here. It returns scratch, which may have grown.
 func (s *State) Settle(scratch []byte) []byte {
-	if len(s.text)-s.live < leastHoles+s.live/2 {
+	if len(s.text)-int(s.live) < leastHoles+int(s.live/2) {
 		return scratch
 	}
-	scratch = scratch[:0]
+	return s.closeHoles(scratch[:0])
+}
+
+func (s *State) closeHoles(scratch []byte) []byte {
 	for i := range s.slots {
 		if t := &s.slots[i]; t.hasText() {
 			begin := len(scratch)
@@ -77,8 +85,8 @@ func (s *State) Settle(scratch []byte) []byte {
 			t.num = int64(begin)
 		}
 	}
-	if cap(s.text) > 4*(len(scratch)+leastHoles) {
-		s.text = nil // it was far larger once
+	if cap(s.text) > 4*(len(scratch)+leastHoles) || cap(s.text)-len(scratch) > mostUnused {
+		s.text = nil // it was far larger once, or is so large that its growth counts
 	}
 	s.text = append(s.text[:0], scratch...)
 	return scratch
@@ -99,7 +107,7 @@ func (s *State) Warm() int64 {
 
 const (
 	stateBytes = int64(unsafe.Sizeof(State{}))
-	slotBytes  = int64(unsafe.Sizeof(slot{}))
+	slotBytes  = int64(unsafe.Sizeof(Slot{}))
 )
 
 // Bytes is the memory that the state takes.

@@ -32,6 +32,9 @@ var kindNames = [...]string{"Unset", contract.TypeString, contract.TypeInteger, 
 
 func (k Kind) String() string { return kindNames[k] }
 
+// isText says whether the value is in Value.str: as String, Timestamp and JSON.
+func (k Kind) isText() bool { return k == String || k >= Timestamp }
+
 // ParseKind reads the name of a type as it stands in a manifest.
 func ParseKind(name string) (Kind, error) {
 	for k := String; k <= JSON; k++ {
@@ -127,14 +130,14 @@ func (v Value) AppendText(b []byte) []byte {
 
 // Text is AppendText as a string.
 func (v Value) Text() string {
-	if v.kind == String || v.kind == Timestamp || v.kind == JSON {
+	if v.kind.isText() {
 		return v.str
 	}
 	return string(v.AppendText(nil))
 }
 
-// ParseText reads what AppendText wrote. Text of another shape is an error
-// that names the kind.
+// ParseText reads what AppendText wrote; the value may share the text's bytes.
+// Text of another shape is an error that names the kind.
 func ParseText(kind Kind, text string) (Value, error) {
 	switch kind {
 	case String:
@@ -158,8 +161,11 @@ func ParseText(kind Kind, text string) (Value, error) {
 		return BooleanValue(text == "true"), nil
 	case Timestamp:
 		t, err := time.Parse(time.RFC3339Nano, text)
-		if err != nil {
+		switch {
+		case err != nil:
 			return Value{}, notA(kind, text)
+		case isCanonical(text) && t.Year() > 0:
+			return Value{kind: Timestamp, str: text}, nil
 		}
 		return TimestampValue(t)
 	case JSON:
@@ -168,9 +174,21 @@ func ParseText(kind Kind, text string) (Value, error) {
 	return Value{}, fmt.Errorf("no value has the type %s", kind)
 }
 
-// notA says what the text should have been.
+// isCanonical says whether text, which time.Parse has read, is what
+// TimestampValue would write. With an hour of one digit it is not: the fraction
+// does not begin where it should.
+func isCanonical(text string) bool {
+	const second, longest = len("2006-01-02T15:04:05"), len("2006-01-02T15:04:05.999999999Z")
+	last := len(text) - 1
+	if last < second || last >= longest || text[last] != 'Z' {
+		return false
+	}
+	return last == second || text[second] == '.' && text[last-1] != '0'
+}
+
+// notA says what the text should have been. It keeps none of the text's bytes.
 func notA(kind Kind, text string) error {
-	return fmt.Errorf("%q is not of type %s", clip(text), kind)
+	return fmt.Errorf("%q is not of type %s", strings.Clone(clip(text)), kind)
 }
 
 // clip keeps messages short whatever a producer or a manifest holds.

@@ -68,6 +68,40 @@ func TestTextIsCanonical(t *testing.T) {
 	}
 }
 
+// A text that is canonical is taken as it is, every other one is rewritten:
+// that must not show.
+func TestTimestampsAreReadAsTheyAreWritten(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		at := time.Unix(rapid.Int64Range(-62_135_600_000, 253_402_300_800).Draw(t, "seconds"), rapid.Int64Range(0, 999_999_999).Draw(t, "nanoseconds"))
+		layout := rapid.SampledFrom([]string{time.RFC3339Nano, time.RFC3339, "2006-01-02T15:04:05.000Z07:00", "2006-01-02T15:04:05,999Z07:00", "2006-01-02T15:04:05.000000000Z07:00"}).Draw(t, "layout")
+		zone := rapid.SampledFrom([]int{0, 3600, -45 * 60}).Draw(t, "zone")
+		text := []byte(at.In(time.FixedZone("", zone)).Format(layout))
+		if rapid.Bool().Draw(t, "spoiled") {
+			text[rapid.IntRange(0, len(text)-1).Draw(t, "where")] = rapid.SampledFrom([]byte("0159:.,-TZtz +")).Draw(t, "with")
+		}
+		got, gotErr := ParseText(Timestamp, string(text))
+		read, err := time.Parse(time.RFC3339Nano, string(text))
+		if err != nil {
+			if gotErr == nil {
+				t.Fatalf("%s became %s", text, got.Text())
+			}
+			return
+		}
+		want, err := TimestampValue(read)
+		if got != want || (gotErr == nil) != (err == nil) {
+			t.Fatalf("%s became %v (%v), want %v (%v)", text, got, gotErr, want, err)
+		}
+	})
+	for _, text := range []string{"0000-01-01T00:00:00Z", "2026-11-23T5:33:51Z", "2026-11-23T5:33:51.1Z", "2026-11-23T05:33:51.0Z", "2026-11-23T05:33:51.1234567891Z", "2026-11-23T05:33:51.Z", "Z", ""} {
+		if v, err := ParseText(Timestamp, text); err == nil {
+			read, _ := time.Parse(time.RFC3339Nano, text)
+			if want, _ := TimestampValue(read); v != want {
+				t.Errorf("%s became %v, want %v", text, v, want)
+			}
+		}
+	}
+}
+
 func TestParseTextRefusesOtherShapes(t *testing.T) {
 	for kind, texts := range map[Kind][]string{
 		Integer:   {"", "1.0", "1e3", "9223372036854775808", " 1", "0x1"},

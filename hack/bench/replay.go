@@ -2,141 +2,75 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"math/rand/v2"
-	"net"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"strconv"
-	"syscall"
 	"time"
-
-	"github.com/redis/go-redis/v9"
-
-	"github.com/refold-dev/refold/projector/contract"
 )
 
-const (
-	stream   = "user_events"
-	ledger   = "refold:{bench/users}:bench000:0"
-	pipeline = 2_000
-)
-
-// fill appends events of about 90 bytes, of four types, the same for every run.
-func fill(ctx context.Context, client *redis.Client, events, entities int) error {
-	random := rand.New(rand.NewPCG(1, 2))
-	for done := 0; done < events; {
-		n := min(pipeline, events-done)
-		_, err := client.Pipelined(ctx, func(p redis.Pipeliner) error {
-			for range n {
-				p.XAdd(ctx, &redis.XAddArgs{Stream: stream, Values: randomEvent(random, entities)})
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		done += n
+// replayGroup is a replay of many events into fewer hashes, beside a drain and
+// beside the tutorial's program.
+func (b *bench) replayGroup(ctx context.Context) ([]result, error) {
+	sc, err := b.newScene(ctx, theProjector, workload{b.events, b.entities, uniform})
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	defer sc.close()
+	var naiveSeconds []float64
+	naive := func(ctx context.Context) error {
+		seconds, err := sc.naive(ctx)
+		naiveSeconds = append(naiveSeconds, seconds)
+		return err
+	}
+	if err := sc.takeTurns(ctx, sc.drain, naive, sc.replay); err != nil {
+		return nil, err
+	}
+	naiveRates := millionsPerSecond(b.events, naiveSeconds)
+	results := []result{
+		sc.replayRate("replay.redisHash.mevents_per_s"),
+		sc.vsDrain("replay.redisHash.vs_drain"),
+		row("replay.redisHash.vs_naive", ratioUnit, perRound(naiveSeconds, sc.replaySeconds())).
+			against("XREAD, map, HSET by go-redis", median(naiveRates), rateUnit),
+	}
+	return append(results, sc.costs()...), nil
 }
 
-func randomEvent(random *rand.Rand, entities int) []any {
-	id := strconv.Itoa(random.IntN(entities))
-	number := strconv.Itoa(random.IntN(100_000))
-	switch random.IntN(4) {
-	case 0:
-		return []any{"type", "UserCreated", "id", id, "name", "User " + id, "email", "u" + number + "@example.com"}
-	case 1:
-		return []any{"type", "EmailUpdated", "id", id, "email", "user" + number + "@mail.example.com"}
-	case 2:
-		return []any{"type", "AddressUpdated", "id", id, "city", "Street " + number + ", Zürich"}
-	}
-	return []any{"type", "OrderPlaced", "id", id, "order", number, "cents", number}
-}
-
-func document(addr string) contract.Document {
-	at := contract.Redis{URL: "redis://" + addr + "/0"}
-	return contract.Document{
-		Projection: "bench/users", UID: "bench", Revision: "bench000",
-		Source: contract.Source{Redis: at, Stream: stream, From: "0", Format: contract.FormatFields, TypeField: "type"},
-		Reducer: contract.Reducer{Type: "Rules", Key: "event.id", Rules: []contract.Rule{
-			{On: []string{"UserCreated"}, Set: map[string]string{"id": "event.id", "name": "event.name", "email": "event.email"}},
-			{On: []string{"EmailUpdated"}, Set: map[string]string{"email": "event.email"}},
-			{On: []string{"AddressUpdated"}, Set: map[string]string{"city": "event.city"}},
-			{On: []string{"OrderPlaced"}, Add: map[string]string{"orders": "1", "spent": "int(event.cents)"}},
-		}},
-		ReadModel: contract.ReadModel{
-			Fields: []contract.Field{{Name: "id", Type: contract.TypeString}, {Name: "name", Type: contract.TypeString},
-				{Name: "email", Type: contract.TypeString}, {Name: "city", Type: contract.TypeString},
-				{Name: "orders", Type: contract.TypeInteger}, {Name: "spent", Type: contract.TypeInteger}},
-			RedisHash: &contract.RedisHash{Redis: at, KeyPrefix: "user:"},
-		},
-		ErrorPolicy: contract.ErrorPolicy{OnError: contract.OnErrorHalt},
+// costs are what explains the rates.
+func (sc *scene) costs() []result {
+	events := sc.workload.events
+	serverCPU := sc.ofReplays(func(r replayed) float64 { return r.serverCPUSeconds })
+	projectorCPU := sc.ofReplays(func(r replayed) float64 { return r.projectorCPUSeconds })
+	return []result{
+		row("server.cpu_per_event", ratioUnit, perRound(serverCPU, sc.drainCPUSeconds)).
+			against("raw XRANGE drain", median(microsPerEvent(events, sc.drainCPUSeconds)), cpuUnit).aim(atMost, 1.5),
+		row("replay.redisHash.server_cpu_us_per_event", cpuUnit, microsPerEvent(events, serverCPU)),
+		row("replay.redisHash.projector_cpu_us_per_event", cpuUnit, microsPerEvent(events, projectorCPU)),
+		row("replay.redisHash.peak_rss_mib", mibUnit, sc.ofReplays(func(r replayed) float64 { return r.memory.peakMiB })),
 	}
 }
 
-// replay folds the whole stream with the real projector and waits until the
-// ledger says the last ID. It takes away what was built.
-func replay(ctx context.Context, client *redis.Client, projector, dir string) (took time.Duration, peakRSSKiB int64, err error) {
-	info, err := client.XInfoStream(ctx, stream).Result()
-	if err != nil {
-		return 0, 0, err
-	}
-	data, err := contract.Encode(document(client.Options().Addr))
-	if err != nil {
-		return 0, 0, err
-	}
-	file := filepath.Join(dir, contract.FileName)
-	if err := os.WriteFile(file, data, 0o600); err != nil {
-		return 0, 0, err
-	}
-	port, err := freePort()
-	if err != nil {
-		return 0, 0, err
-	}
-	cmd := exec.Command(projector, "--contract", file, "--listen", "127.0.0.1:"+port)
-	cmd.Env = append(os.Environ(), "GOMEMLIMIT=460MiB")
+// naive measures the tutorial's program, and judges it as the projector is judged.
+func (sc *scene) naive(ctx context.Context) (seconds float64, err error) {
 	begun := time.Now()
-	if err := cmd.Start(); err != nil {
-		return 0, 0, err
+	if err := sc.server.naive(ctx); err != nil {
+		return 0, err
 	}
-	err = awaitLedger(ctx, client, info.LastGeneratedID)
-	took = time.Since(begun)
-	_ = cmd.Process.Signal(syscall.SIGTERM)
-	_ = cmd.Wait()
-	if err != nil {
-		return 0, 0, err
+	seconds = time.Since(begun).Seconds()
+	if err := sc.model.check(ctx, sc.server, naivePrefix); err != nil {
+		return 0, err
 	}
-	if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
-		peakRSSKiB = usage.Maxrss
+	if err := sc.server.remove(ctx, naivePrefix); err != nil {
+		return 0, err
 	}
-	out, err := exec.CommandContext(ctx, projector, "drop", "--keep=false", "--contract", file, "--termination-log", os.DevNull).CombinedOutput()
-	if err != nil {
-		err = fmt.Errorf("drop: %w: %s", err, out)
-	}
-	return took, peakRSSKiB, err
+	return seconds, sc.server.settle(ctx)
 }
 
-func awaitLedger(ctx context.Context, client *redis.Client, last string) error {
-	for deadline := time.Now().Add(5 * time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		if id, _ := client.HGet(ctx, ledger, "id").Result(); id == last {
-			return nil
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-	}
-	return fmt.Errorf("the ledger does not reach %s", last)
-}
-
-func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+// zipfGroup is the same replay where few entities have most of the events.
+func (b *bench) zipfGroup(ctx context.Context) ([]result, error) {
+	sc, err := b.newScene(ctx, theProjector, workload{b.events, b.entities, zipf})
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	defer func() { _ = l.Close() }()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	return port, err
+	defer sc.close()
+	if err := sc.takeTurns(ctx, sc.drain, sc.replay); err != nil {
+		return nil, err
+	}
+	return []result{sc.replayRate("replay.zipf.mevents_per_s"), sc.vsDrain("replay.zipf.vs_drain")}, nil
 }

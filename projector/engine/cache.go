@@ -33,22 +33,17 @@ const (
 	leastFilter = mebibyte
 )
 
-// block is how many entries are made in one piece.
-const block = 256
-
 // cache holds entities, authoritative while the claim holds. What is clean goes
 // when there are more bytes than the budget, what was not used for longest
 // about first: second chance, F. J. Corbató, "A paging experiment with the
 // Multics system", 1968.
 type cache struct {
-	schema *projector.Schema
 	budget int64
 	bytes  int64
 	index  index
-	blocks [][]entry
+	rooms  rooms
 	ring   []*entry
 	hand   int
-	spare  []*entry
 	// settled is the last transaction of which it is known that it is in the
 	// store: entries of later ones stay.
 	settled uint64
@@ -61,7 +56,7 @@ type cache struct {
 }
 
 func newCache(schema *projector.Schema, budget int64) *cache {
-	return &cache{schema: schema, budget: budget, index: newIndex()}
+	return &cache{budget: budget, index: newIndex(), rooms: rooms{schema: schema}}
 }
 
 func (c *cache) hash(key string) uint64 { return c.index.hash(key) }
@@ -69,7 +64,7 @@ func (c *cache) hash(key string) uint64 { return c.index.hash(key) }
 // get returns nil for an entity that is not in memory. The hash is the key's.
 func (c *cache) get(key string, hash uint64) *entry {
 	for place := c.index.first(hash); place != none; place = c.index.after(place, hash) {
-		if e := c.entry(c.index.number(place)); e.key == key {
+		if e := c.rooms.entry(c.index.number(place)); e.key == key {
 			e.used = true
 			return e
 		}
@@ -80,7 +75,7 @@ func (c *cache) get(key string, hash uint64) *entry {
 // warm touches the memory of the entities that the hashes may be of: many at
 // once, for which the processor can wait together. What it returns says nothing.
 func (c *cache) warm(hashes []uint64) (warmth int64) {
-	const together = 64
+	const together = 16
 	var places [together]int
 	for len(hashes) > 0 {
 		n := min(len(hashes), together)
@@ -89,12 +84,12 @@ func (c *cache) warm(hashes []uint64) (warmth int64) {
 		}
 		for _, place := range places[:n] {
 			if place != none {
-				warmth += c.entry(c.index.number(place)).bytes
+				warmth += c.rooms.entry(c.index.number(place)).bytes
 			}
 		}
 		for _, place := range places[:n] {
 			if place != none {
-				warmth += c.entry(c.index.number(place)).warm()
+				warmth += c.rooms.entry(c.index.number(place)).warm()
 			}
 		}
 		hashes = hashes[n:]
@@ -110,35 +105,19 @@ func (e *entry) warm() int64 {
 	return warmth
 }
 
-func (c *cache) entry(number int) *entry { return &c.blocks[number/block][number%block] }
-
 // isNew says that an entity which is not in memory is not in the store either.
 func (c *cache) isNew(key string) bool { return c.whole && !c.evicted.mayHave(key) }
 
 // add makes an entry for an entity that is not in memory, and that does not
 // exist as far as is known. The key is copied.
 func (c *cache) add(key string, hash uint64) *entry {
-	if len(c.spare) == 0 {
-		c.makeSpare()
-	}
-	last := len(c.spare) - 1
-	e := c.spare[last]
-	c.spare = c.spare[:last]
+	e := c.rooms.take()
 	e.key, e.hash, e.used, e.sent = strings.Clone(key), hash, true, 0
 	e.place, e.lane = int32(len(c.ring)), uint8(readmodel.LaneOf(key))
 	c.index.add(hash, int(e.number))
 	c.ring = append(c.ring, e)
 	c.weigh(e)
 	return e
-}
-
-func (c *cache) makeSpare() {
-	entries, states := make([]entry, block), projector.NewStates(c.schema, block)
-	for i := range entries {
-		entries[i].state, entries[i].number = &states[i], int32(len(c.blocks)*block+i)
-		c.spare = append(c.spare, &entries[i])
-	}
-	c.blocks = append(c.blocks, entries)
 }
 
 func (c *cache) remove(e *entry) {
@@ -151,7 +130,7 @@ func (c *cache) remove(e *entry) {
 	c.bytes -= e.bytes
 	e.key, e.bytes, e.dirty = "", 0, false
 	e.state.Clear()
-	c.spare = append(c.spare, e)
+	c.rooms.give(e)
 }
 
 // weigh counts the entry's bytes anew and returns them.
@@ -193,6 +172,6 @@ func (c *cache) evict(e *entry) {
 
 // forget lets everything go.
 func (c *cache) forget() {
-	c.index, c.blocks, c.ring, c.spare, c.bytes, c.hand = newIndex(), nil, nil, nil, 0, 0
+	c.index, c.rooms, c.ring, c.bytes, c.hand = newIndex(), rooms{schema: c.rooms.schema}, nil, 0, 0
 	c.whole, c.evicted = false, filter{}
 }

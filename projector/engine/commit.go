@@ -15,6 +15,7 @@ const (
 	dirtyShare     = 2    // of the cache
 	mostTogether   = 2048 // entities of a commit of all lanes
 	togetherShare  = 4    // of mostDirtyBytes
+	fewEntities    = 64   // of a commit that is not worth another goroutine
 )
 
 // everyLane stands for a commit of all of them.
@@ -29,7 +30,9 @@ func (e *Engine) sendDue() error {
 		case !due:
 			return nil
 		case e.maySend():
-			e.send(lane)
+			if err := e.send(lane); err != nil {
+				return err
+			}
 		case !e.full():
 			return nil
 		default:
@@ -80,8 +83,9 @@ func (e *Engine) maySend() bool {
 	return len(e.flying) == 0
 }
 
-// send starts a commit.
-func (e *Engine) send(lane int) {
+// send starts a commit. A small one at the tail is made at once: to hand it to
+// another goroutine would take as long as to make it.
+func (e *Engine) send(lane int) error {
 	f := e.fold
 	first, last := lane, lane
 	if lane == everyLane {
@@ -99,13 +103,20 @@ func (e *Engine) send(lane int) {
 	s.transaction = e.prepare(s)
 	e.sentTo = f.at.Position
 	e.flying = append(e.flying, s)
+	if !e.behind && len(e.flying) == 1 && s.entities <= fewEntities {
+		defer e.status.outside()()
+		e.committer.now(s)
+		return e.committed(s)
+	}
 	e.committer.in <- s
+	return nil
 }
 
 // prepare encodes what has changed, and takes it for stored.
 func (e *Engine) prepare(s *sent) readmodel.Transaction {
 	e.entities = e.entities[:0]
 	for _, t := range e.changed {
+		e.fold.warmth += t.warm()
 		e.entities = append(e.entities, readmodel.Entity{Key: t.key, State: t.state})
 	}
 	transaction := e.partition.Prepare(e.entities, s.next)

@@ -31,26 +31,35 @@ type sent struct {
 // committer commits beside the fold, in order, until one commit fails.
 type committer struct {
 	partition readmodel.Partition
-	grace     time.Duration
 	in, out   chan *sent
+	// bounded is a context for one commit: what is under way when the engine is
+	// stopped is finished within its grace.
+	bounded func() (context.Context, context.CancelFunc)
 }
 
-// startCommitter takes commits from in and gives them back by out. What is under
-// way when ctx ends is finished within grace.
+// startCommitter takes commits from in and gives them back by out.
 func startCommitter(ctx context.Context, p readmodel.Partition, grace time.Duration) *committer {
-	c := &committer{p, grace, make(chan *sent, mostFlying), make(chan *sent, mostFlying)}
+	c := &committer{
+		partition: p,
+		in:        make(chan *sent, mostFlying),
+		out:       make(chan *sent, mostFlying),
+		bounded:   func() (context.Context, context.CancelFunc) { return graceful(ctx, grace) },
+	}
 	go func() {
 		defer close(c.out)
-		c.run(ctx)
+		c.run()
 	}()
 	return c
 }
 
-func (c *committer) run(ctx context.Context) {
+// now commits on the caller's goroutine. Nothing else may be under way.
+func (c *committer) now(s *sent) { s.err = c.commit(s.transaction) }
+
+func (c *committer) run() {
 	failed := false
 	for s := range c.in {
 		if s.err = errNotSent; !failed {
-			s.err = c.commit(ctx, s.transaction)
+			s.err = c.commit(s.transaction)
 		}
 		var altered *readmodel.AlteredError
 		failed = s.err != nil && !errors.As(s.err, &altered)
@@ -58,8 +67,8 @@ func (c *committer) run(ctx context.Context) {
 	}
 }
 
-func (c *committer) commit(ctx context.Context, t readmodel.Transaction) error {
-	ctx, cancel := graceful(ctx, c.grace)
+func (c *committer) commit(t readmodel.Transaction) error {
+	ctx, cancel := c.bounded()
 	defer cancel()
 	failpoint.Hit(failpoint.BeforeCommit)
 	err := c.partition.Commit(ctx, t)

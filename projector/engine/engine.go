@@ -90,7 +90,7 @@ type Pace struct {
 	Ack         time.Duration // between acknowledgements: 200 ms
 	Grace       time.Duration // for what is under way when stopped: 3 s
 	CommitAge   time.Duration // behind, the longest that an event waits for its commit: 2 s
-	BatchEvents int           // events a read: 5,000
+	BatchEvents int           // events a read: 2,000
 	BatchBytes  int           // bytes a read, aimed at: 4 MiB or a sixteenth of CacheBytes
 	EventBytes  int           // bytes of one event at most: stream.EventShare of Go's memory limit
 }
@@ -121,7 +121,7 @@ func (p Pace) withDefaults(cacheBytes int64) Pace {
 	orDefault(&p.Ack, 200*time.Millisecond)
 	orDefault(&p.Grace, 3*time.Second)
 	orDefault(&p.CommitAge, 2*time.Second)
-	orDefault(&p.BatchEvents, 5_000)
+	orDefault(&p.BatchEvents, 2_000)
 	orDefault(&p.BatchBytes, int(min(4*mebibyte, cacheBytes/16)))
 	orDefault(&p.EventBytes, int(processMemory()/stream.EventShare))
 	return p

@@ -46,6 +46,7 @@ type shelf struct {
 	model   memory
 	at      readmodel.Checkpoint
 	commits int
+	apart   int // commits after which lanes were apart
 	err     error
 }
 
@@ -84,6 +85,9 @@ func (s *shelf) Commit(_ context.Context, t readmodel.Transaction) error {
 	maps.Copy(s.model, t.(folded).states)
 	s.at = t.(folded).next
 	s.commits++
+	if s.at.Lanes != nil {
+		s.apart++
+	}
 	return nil
 }
 

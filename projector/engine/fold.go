@@ -23,7 +23,7 @@ const (
 
 // chunk is how many events are looked at before they are folded, while nothing
 // has to be loaded for them: few enough to stay in the processor's cache.
-const chunk = 256
+const chunk = 64
 
 // longest is how long some may take, so that a slow reducer neither looks like a
 // loop that hangs nor keeps the process from ending; the clock is looked at

@@ -12,12 +12,6 @@ import (
 // nearTail is how many entries behind the tail still count as being there.
 const nearTail = 1000
 
-// read is a batch, or why there is none.
-type read struct {
-	batch *stream.Batch
-	err   error
-}
-
 // follow checks the history and folds what is read, until something fails or
 // ctx ends.
 func (e *Engine) follow(ctx context.Context) error {
@@ -25,20 +19,22 @@ func (e *Engine) follow(ctx context.Context) error {
 		return err
 	}
 	e.acks.to(e.at)
-	reads, stop := e.startReading(ctx)
+	reads, stop := startReading(ctx, e.Reader, e.Pace, e.at.Position, e.at.Entries)
 	defer stop()
-	for {
-		r, open := e.await(ctx, reads)
-		if !open {
-			return nil
-		}
+	for ctx.Err() == nil {
+		r := e.next(ctx, reads)
 		if r.err != nil {
 			return r.err
+		}
+		reads.taken(r.batch)
+		if isBehind(r.batch) {
+			reads.ahead()
 		}
 		if err := e.take(ctx, r.batch); err != nil {
 			return err
 		}
 	}
+	return nil
 }
 
 // check compares the stream with the position.
@@ -58,70 +54,24 @@ func (e *Engine) check(ctx context.Context) error {
 	return nil
 }
 
-// startReading reads ahead by one batch. stop ends it and waits.
-func (e *Engine) startReading(ctx context.Context) (reads <-chan read, stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	out := make(chan read)
-	go func() {
-		defer close(out)
-		e.readAll(ctx, out)
-	}()
-	return out, func() {
-		cancel()
-		for r := range out { // nothing is taken any more
-			if r.batch != nil {
-				r.batch.Release()
-			}
-		}
-		_ = e.Reader.Close()
-	}
-}
-
-// readAll reads until something fails; the failure is the last it sends.
-func (e *Engine) readAll(ctx context.Context, out chan<- read) {
-	limit := stream.Limit{Events: e.Pace.BatchEvents, Bytes: e.Pace.BatchBytes, Most: e.Pace.EventBytes}
-	position, entries := e.at.Position, e.at.Entries
-	for ctx.Err() == nil {
-		batch, err := e.Reader.Read(ctx, position, entries, limit, e.Pace.Block)
-		if ctx.Err() != nil {
-			if batch != nil {
-				batch.Release()
-			}
-			return
-		}
-		if err == nil {
-			position, entries = batch.Last, batch.Entries
-		}
-		select {
-		case out <- read{batch, err}:
-		case <-ctx.Done():
-			if batch != nil {
-				batch.Release()
-			}
-			return
-		}
-		if err != nil {
-			return
-		}
-	}
-}
-
-// await waits for the next batch, and sees to the commits meanwhile. It says
-// false when ctx has ended.
-func (e *Engine) await(ctx context.Context, reads <-chan read) (read, bool) {
+// next waits for the next batch, and sees to the commits meanwhile.
+func (e *Engine) next(ctx context.Context, reads *reading) read {
 	defer e.status.outside()()
-	for {
+	if !reads.asked && len(e.flying) == 0 && !e.unsent() {
+		return reads.now(ctx)
+	}
+	for reads.ahead(); ; {
 		select {
-		case r, open := <-reads:
-			return r, open
+		case r := <-reads.out: // first what can be folded
+			return r
 		default:
 		}
 		var err error
 		select {
-		case r, open := <-reads:
-			return r, open
+		case r := <-reads.out:
+			return r
 		case <-ctx.Done():
-			return read{}, false
+			return read{err: ctx.Err()}
 		case s := <-e.committer.out:
 			err = e.committed(s)
 		case <-e.nextDue():
@@ -130,7 +80,7 @@ func (e *Engine) await(ctx context.Context, reads <-chan read) (read, bool) {
 			err = e.sendDue()
 		}
 		if err != nil {
-			return read{err: err}, true
+			return read{err: err}
 		}
 	}
 }

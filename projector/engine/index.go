@@ -72,6 +72,7 @@ func (x *index) put(word uint64) {
 func (x *index) grow() {
 	old := x.places
 	x.places = make([]uint64, 2*len(old))
+	largePages(x.places)
 	x.shift--
 	for _, word := range old {
 		if word != 0 {

@@ -22,7 +22,7 @@ import (
 
 const secret = "hunter2-verysecret"
 
-func connect(t *testing.T, r contract.Redis) *redis.Client {
+func connect(t testing.TB, r contract.Redis) *redis.Client {
 	t.Helper()
 	client, err := redisconn.New(redisconn.Source, r)
 	if err != nil {

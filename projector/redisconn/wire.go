@@ -65,6 +65,11 @@ func (w *Wire) Send(request []byte) error {
 	if len(w.buf) > wireKeeps {
 		w.buf = make([]byte, wireBuffer)
 	}
+	return w.SendAhead(request)
+}
+
+// SendAhead is Send while replies to earlier requests are still to be read.
+func (w *Wire) SendAhead(request []byte) error {
 	for len(request) > 0 {
 		n := min(len(request), writeAtOnce)
 		if err := w.cn.SetWriteDeadline(w.within(WriteTimeout)); err != nil {

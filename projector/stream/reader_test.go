@@ -320,3 +320,34 @@ func TestAReleasedBatchDoesNotChangeAnother(t *testing.T) {
 		}
 	}
 }
+
+func TestASmallerLimitHoldsAlsoForWhatWasAskedAhead(t *testing.T) {
+	s := start(t)
+	s.add(t, 1, 300)
+	r := s.reader(t, "0")
+	b, err := r.Read(t.Context(), projector.ID{}, 0, stream.Limit{Events: 50}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next, err := r.Read(t.Context(), b.Last, b.Entries, stream.Limit{Events: 10}, 0)
+	if err != nil || len(next.Events) != 10 || next.Events[0].ID != id(51) {
+		t.Errorf("%+v, %v", next, err)
+	}
+}
+
+func TestACheckBetweenTwoReadsDisturbsNeither(t *testing.T) {
+	s := start(t)
+	s.add(t, 1, 300)
+	r := s.reader(t, "0")
+	after, entries := projector.ID{}, int64(0)
+	for range 5 {
+		b, err := r.Read(t.Context(), after, entries, stream.Limit{Events: 50}, 0)
+		if err != nil || b.Events[0].ID != id(uint64(entries+1)) {
+			t.Fatalf("%+v, %v", b, err)
+		}
+		after, entries = b.Last, b.Entries
+		if info, err := r.Check(t.Context(), after, entries); err != nil || info.Entries != entries {
+			t.Fatalf("%+v, %v", info, err)
+		}
+	}
+}

@@ -35,18 +35,25 @@ type Server struct {
 // of a server that was built without (Valkey's from PyPI; Debian's Redis has it).
 func Start(t testing.TB, opts ...Option) *Server {
 	t.Helper()
-	server := &Server{config: newConfig(opts), dir: t.TempDir()}
-	if err := server.prepare(); err != nil {
-		t.Fatalf("redis: %v", err)
-	}
+	server, err := Launch(t.TempDir(), opts...)
 	t.Cleanup(func() { server.end(t) })
-	if err := server.startOnFreePort(); err != nil {
+	if err != nil {
 		if strings.Contains(server.Log(), "Failed finding TLS support") {
 			t.Skipf("redis: %s is built without TLS", server.config.binary)
 		}
 		t.Fatalf("redis: %v\n%s", err, server.Log())
 	}
 	return server
+}
+
+// Launch is Start for a program that is no test: the server's files are in dir, and the caller ends it with Kill. It does not
+// outlive this process. The server that is returned beside an error has a log.
+func Launch(dir string, opts ...Option) (*Server, error) {
+	server := &Server{config: newConfig(opts), dir: dir}
+	if err := server.prepare(); err != nil {
+		return server, err
+	}
+	return server, server.startOnFreePort()
 }
 
 // Addr is host:port, the same over restarts.
@@ -108,10 +115,15 @@ func (s *Server) Kill() {
 // Restart starts the server again on the same port with the same files, ending it first if it runs.
 func (s *Server) Restart(t testing.TB) {
 	t.Helper()
-	s.Stop()
-	if err := s.start(); err != nil {
+	if err := s.Relaunch(); err != nil {
 		t.Fatalf("redis: restart: %v\n%s", err, s.Log())
 	}
+}
+
+// Relaunch is Restart for a program that is no test.
+func (s *Server) Relaunch() error {
+	s.Stop()
+	return s.start()
 }
 
 // Pause freezes the server: connections stay open and nothing answers, as behind a dead network.

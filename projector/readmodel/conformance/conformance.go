@@ -63,6 +63,15 @@ func Run(t *testing.T, start func(t *testing.T) Server) {
 		"dropping stops a writer":                                          dropFences,
 		"a drop that was broken off can be run again, and nothing claimed": dropBrokenOff,
 		"partitions of one revision do not disturb each other":             partitions,
+		"lanes are kept, and claimed again":                                lanes,
+		"lanes go at the tail":                                             lanesTail,
+		"a model is called empty when it is":                               claimedEmpty,
+		"what changes after it was prepared is written as it was":          asPrepared,
+		"what was prepared ahead is committed in order":                    preparedAhead,
+		"an entity that did not change is not written":                     unchangedEntities,
+		"an entity that was altered is put right when it is doubted":       doubtHeals,
+		"loading and committing go on beside each other":                   loadBesideCommit,
+		"many entities of all sorts are loaded":                            loadMixed,
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

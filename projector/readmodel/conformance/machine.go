@@ -18,7 +18,8 @@ import (
 // connections between them and the server, through random histories. After
 // every step the read model is the fold of the log up to the ledger's position
 // (I1, I2), the position has not gone back (I3), and nobody but the last to
-// claim has written (I4). The server is emptied with clear before each history.
+// claim has written (I4). Lanes go each at its own pace, and transactions are
+// prepared ahead. The server is emptied with clear before each history.
 func RunProtocol(t *testing.T, server Server, clear func()) {
 	s := schema(t)
 	proxies := []*Proxy{NewProxy(t, server.Addr()), NewProxy(t, server.Addr())}
@@ -49,9 +50,11 @@ type machine struct {
 	server  Server
 	schema  *projector.Schema
 	writers []*writer
-	last    uint64  // the position at the last check
-	holder  *writer // the last whose claim is known to have succeeded
+	last    readmodel.Checkpoint // at the last check
+	holder  *writer              // the last whose claim is known to have succeeded
 }
+
+const machineKeys = 7
 
 func (m *machine) draw(rt *rapid.T) *writer { return rapid.SampledFrom(m.writers).Draw(rt, "writer") }
 
@@ -103,26 +106,24 @@ func (w *writer) mayBeFenced(rt *rapid.T) {
 	}
 }
 
-// commit folds the next few events into freshly loaded states, and lets before
-// happen before they are sent.
+// commit folds the next few events into freshly loaded states, prepares some
+// transactions ahead, and lets before happen before they are sent.
 func (w *writer) commit(rt *rapid.T, before func()) {
 	if w.partition == nil {
 		return
 	}
-	n := rapid.IntRange(1, 9).Draw(rt, "events")
 	ctx, cancel := context.WithTimeout(context.Background(), stepTimeout)
 	defer cancel()
-	changed, err := w.fold(ctx, n)
-	if err == nil {
-		before()
-		err = w.partition.Commit(ctx, prepare(w.partition, w.after(n), changed...))
+	steps := w.steps(rt)
+	prepared, err := w.fold(ctx, steps)
+	before()
+	for i := 0; i < len(prepared) && err == nil; i++ {
+		if err = w.partition.Commit(ctx, prepared[i]); err == nil {
+			w.committed(rt, steps[i])
+		}
 	}
-	holder := w.machine.holder
 	switch {
-	case err == nil && holder != nil && holder != w:
-		rt.Fatalf("a commit of epoch %d landed after a later claim", w.held)
 	case err == nil:
-		w.at, w.machine.holder = w.after(n), w
 	case errors.Is(err, readmodel.ErrFenced):
 		w.mayBeFenced(rt)
 	default:
@@ -130,29 +131,81 @@ func (w *writer) commit(rt *rapid.T, before func()) {
 	}
 }
 
-func (w *writer) after(n int) readmodel.Checkpoint { return at(w.at, w.at.Position.Ms+uint64(n)) }
+func (w *writer) committed(rt *rapid.T, at readmodel.Checkpoint) {
+	if holder := w.machine.holder; holder != nil && holder != w {
+		rt.Fatalf("a commit of epoch %d landed after a later claim", w.held)
+	}
+	w.at, w.machine.holder = at, w
+}
 
-func (w *writer) fold(ctx context.Context, n int) ([]readmodel.Entity, error) {
-	keys, states := entities(w.machine.schema)
+// steps draws where the next few transactions lead.
+func (w *writer) steps(rt *rapid.T) (steps []readmodel.Checkpoint) {
+	from := w.at
+	for range rapid.IntRange(1, 3).Draw(rt, "transactions") {
+		from = step(rt, from)
+		steps = append(steps, from)
+	}
+	return steps
+}
+
+// step moves some lanes on, or gathers all of them.
+func step(rt *rapid.T, from readmodel.Checkpoint) readmodel.Checkpoint {
+	var tip uint64
+	for lane := range readmodel.Lanes {
+		tip = max(tip, laneAt(from, lane))
+	}
+	tip += uint64(rapid.IntRange(0, 9).Draw(rt, "events"))
+	if rapid.Bool().Draw(rt, "all") {
+		gathered := at(from, tip)
+		gathered.Lanes = nil
+		return gathered
+	}
+	moved := rapid.Uint64().Draw(rt, "lanes")
+	lanes, least := new([readmodel.Lanes]readmodel.Mark), tip
+	for lane := range lanes {
+		ms := laneAt(from, lane)
+		if moved>>lane&1 == 1 {
+			ms = tip
+		}
+		lanes[lane], least = at(from, ms).Mark, min(least, ms)
+	}
+	to := at(from, least)
+	to.Lanes = lanes
+	return to
+}
+
+// laneAt is how far a lane is.
+func laneAt(cp readmodel.Checkpoint, lane int) uint64 {
+	if cp.Lanes == nil {
+		return cp.Position.Ms
+	}
+	return cp.Lanes[lane].Position.Ms
+}
+
+func (w *writer) fold(ctx context.Context, steps []readmodel.Checkpoint) (prepared []readmodel.Transaction, err error) {
+	changed := make([]readmodel.Entity, machineKeys)
+	keys, states := make([]string, machineKeys), make([]*projector.State, machineKeys)
+	for i := range changed {
+		keys[i], states[i] = fmt.Sprint(i), projector.NewState(w.machine.schema)
+		changed[i] = readmodel.Entity{Key: keys[i], State: states[i]}
+	}
 	if err := w.partition.Load(ctx, keys, states); err != nil {
 		return nil, err
 	}
-	for i := w.at.Position.Ms + 1; i <= w.after(n).Position.Ms; i++ {
-		foldOne(states[i%7], i)
+	from := w.at
+	for _, to := range steps {
+		for k := range uint64(machineKeys) {
+			lane := readmodel.LaneOf(keys[k])
+			for i := laneAt(from, lane) + 1; i <= laneAt(to, lane); i++ {
+				if i%machineKeys == k {
+					foldOne(states[k], i)
+				}
+			}
+		}
+		prepared = append(prepared, prepare(w.partition, to, changed...))
+		from = to
 	}
-	changed := make([]readmodel.Entity, len(keys))
-	for i := range keys {
-		changed[i] = readmodel.Entity{Key: keys[i], State: states[i]}
-	}
-	return changed, nil
-}
-
-func entities(s *projector.Schema) (keys []string, states []*projector.State) {
-	for i := range 7 {
-		keys = append(keys, fmt.Sprint(i))
-		states = append(states, projector.NewState(s))
-	}
-	return keys, states
+	return prepared, nil
 }
 
 func foldOne(s *projector.State, i uint64) {
@@ -160,43 +213,55 @@ func foldOne(s *projector.State, i uint64) {
 		s.Delete()
 		return
 	}
-	slot, _ := s.Schema().Slot("i")
+	slot := slotOf(projector.Integer)
 	s.SetAt(slot, projector.IntegerValue(s.At(slot).Int()+int64(i)))
 }
 
-// check is the judge: a plain fold up to the ledger's position.
+// check is the judge: a plain fold of each entity up to its lane's position.
 func (m *machine) check(rt *rapid.T) {
 	p, ok := m.look()
 	if !ok {
 		return
 	}
-	if p.Position.Ms < m.last {
-		rt.Fatalf("the position went back from %d to %d", m.last, p.Position.Ms)
-	}
-	m.last = p.Position.Ms
-	if uint64(p.Events) != m.last {
-		rt.Fatalf("%d events at position %d", p.Events, m.last)
-	}
-	want, sums := map[string]map[string]string{}, [7]int64{}
-	for i := uint64(1); i <= m.last; i++ {
-		key := fmt.Sprint(i % 7)
-		if i%11 == 0 {
-			sums[i%7] = 0
-			delete(want, key)
-			continue
+	for lane := range readmodel.Lanes {
+		if is, was := laneAt(p, lane), laneAt(m.last, lane); is < was {
+			rt.Fatalf("lane %d went back from %d to %d", lane, was, is)
 		}
-		sums[i%7] += int64(i)
-		want[key] = map[string]string{"i": fmt.Sprint(sums[i%7])}
 	}
-	got := map[string]map[string]string{}
-	for i := range 7 {
-		if fields := m.server.Lookup(m.t, fmt.Sprint(i)); fields != nil {
-			got[fmt.Sprint(i)] = fields
+	m.last = p
+	if uint64(p.Events) != p.Position.Ms {
+		rt.Fatalf("%d events at position %d", p.Events, p.Position.Ms)
+	}
+	want, got := map[string]map[string]string{}, map[string]map[string]string{}
+	for k := range uint64(machineKeys) {
+		key := fmt.Sprint(k)
+		if fields := foldPlain(k, laneAt(p, readmodel.LaneOf(key))); fields != nil {
+			want[key] = fields
+		}
+		if fields := m.server.Lookup(m.t, key); fields != nil {
+			got[key] = fields
 		}
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		rt.Fatalf("at position %d:\n%s", m.last, diff)
+		rt.Fatalf("at position %+v:\n%s", p, diff)
 	}
+}
+
+func foldPlain(k, to uint64) map[string]string {
+	sum, there := uint64(0), false
+	for i := uint64(1); i <= to; i++ {
+		switch {
+		case i%machineKeys != k:
+		case i%11 == 0:
+			sum, there = 0, false
+		default:
+			sum, there = sum+i, true
+		}
+	}
+	if !there {
+		return nil
+	}
+	return map[string]string{"i": fmt.Sprint(sum)}
 }
 
 // look reads the ledger past the proxies; false before the first claim.

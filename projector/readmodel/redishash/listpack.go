@@ -23,7 +23,7 @@ const (
 )
 
 // listpack is an entity as a listpack, in b's memory. It is nil for one that
-// Redis would not keep as such. The fields' names must all fit.
+// Redis would not keep as such, or not at all. The fields' names must all fit.
 func listpack(b []byte, fields []field, s *projector.State) []byte {
 	n := 0
 	b = append(b[:0], make([]byte, listpackHead)...)
@@ -39,7 +39,7 @@ func listpack(b []byte, fields []field, s *projector.State) []byte {
 		}
 		n++
 	}
-	if n > mostPackedFields {
+	if n == 0 || n > mostPackedFields {
 		return nil
 	}
 	return closeListpack(b, 2*n)

@@ -3,6 +3,7 @@ package redishash
 import (
 	"context"
 	"fmt"
+	"slices"
 	"unsafe"
 
 	"github.com/refold-dev/refold/projector"
@@ -10,9 +11,12 @@ import (
 	"github.com/refold-dev/refold/projector/redisconn"
 )
 
-// Load implements readmodel.Partition: two round trips per thousand keys, the
-// first to learn which of them are ours. It has a connection of its own, which
-// is opened when it is needed and given up after any error.
+// loadAtOnce is how many keys share round trips.
+const loadAtOnce = 16 * wordsPerCommand
+
+// Load implements readmodel.Partition: two round trips, the first to learn which
+// of the keys are ours. It has a connection of its own, which is opened when it
+// is needed and given up after any error.
 func (p *partition) Load(ctx context.Context, keys []string, states []*projector.State) error {
 	if p.loader == nil {
 		var err error
@@ -24,7 +28,7 @@ func (p *partition) Load(ctx context.Context, keys []string, states []*projector
 	release := p.loader.During(ctx)
 	defer release()
 	for len(keys) > 0 {
-		n := min(len(keys), wordsPerCommand)
+		n := min(len(keys), loadAtOnce)
 		if err := p.load(keys[:n], states[:n]); err != nil {
 			p.loader.Close()
 			p.loader = nil
@@ -35,47 +39,62 @@ func (p *partition) Load(ctx context.Context, keys []string, states []*projector
 	return nil
 }
 
+// load has the server work on the next thousand keys while it reads one.
 func (p *partition) load(keys []string, states []*projector.State) error {
 	if err := p.members(p.names.keys, keys); err != nil {
 		return err
 	}
-	absent := p.queueRows(keys)
-	if err := p.loader.Send(p.request); err != nil {
+	l := loading{keys: keys, states: states}
+	if err := p.askRows(&l); err != nil {
 		return redisFault(err)
 	}
-	var bare []string
-	for i, state := range states {
-		if !p.ours[i] {
-			continue
+	for l.read < len(keys) {
+		end := l.asked
+		if err := p.askRows(&l); err != nil {
+			return redisFault(err)
 		}
-		if err := p.row(keys[i], state); err != nil {
+		if err := p.rows(&l, end); err != nil {
 			return err
 		}
-		if c := count(state); c.set == 0 {
-			bare = append(bare, keys[i])
+	}
+	if l.foreign > 0 {
+		// If none is named it was there for a moment, and the commit looks again.
+		if err := p.firstForeign(p.loader, l.absent); err != nil {
+			return err
 		}
-		state.MarkStored()
 	}
-	if err := p.noneForeign(absent); err != nil {
-		return err
-	}
-	return p.allBare(bare)
+	return p.allBare(l.bare)
+}
+
+// loading is how far a Load is.
+type loading struct {
+	keys        []string
+	states      []*projector.State
+	asked, read int      // keys
+	bare        []string // ours without a field
+	absent      []string // not ours
+	foreign     int64    // how many of those exist
 }
 
 // members asks which keys are in a set of the ledger, and leaves it in p.ours.
 func (p *partition) members(set string, keys []string) error {
-	p.request = appendBulk(appendHead(p.request[:0], len(keys)+2, verbMembers), set)
-	for _, key := range keys {
-		p.request = appendBulk(p.request, key)
+	p.request = p.request[:0]
+	for chunk := range slices.Chunk(keys, wordsPerCommand) {
+		p.request = appendBulk(appendHead(p.request, len(chunk)+2, verbMembers), set)
+		for _, key := range chunk {
+			p.request = appendBulk(p.request, key)
+		}
 	}
 	if err := p.loader.Send(p.request); err != nil {
 		return redisFault(err)
 	}
-	if _, err := answer(p.loader, '*'); err != nil {
-		return ledgerFault(set, err)
-	}
 	p.ours = p.ours[:0]
-	for range keys {
+	for i := range keys {
+		if i%wordsPerCommand == 0 {
+			if _, err := answer(p.loader, '*'); err != nil {
+				return ledgerFault(set, err)
+			}
+		}
 		is, err := answer(p.loader, ':')
 		if err != nil {
 			return redisFault(err)
@@ -85,26 +104,54 @@ func (p *partition) members(set string, keys []string) error {
 	return nil
 }
 
-// queueRows asks for the fields of entities that are ours, and how many of the
-// other keys exist, which it returns.
-func (p *partition) queueRows(keys []string) (absent []string) {
+// askRows sends for the next keys: for the fields of those that are ours, and how
+// many of the others exist.
+func (p *partition) askRows(l *loading) error {
+	begin, known := l.asked, len(l.absent)
+	l.asked = min(begin+wordsPerCommand, len(l.keys))
 	p.request = p.request[:0]
-	for i, key := range keys {
-		if !p.ours[i] {
-			absent = append(absent, key)
+	for i, key := range l.keys[begin:l.asked] {
+		if !p.ours[begin+i] {
+			l.absent = append(l.absent, key)
 			continue
 		}
 		p.request = appendHead(p.request, 2+len(p.store.fields), verbHMGet)
 		p.request = append(appendBulkKey(p.request, p.store.prefix, key), p.store.all...)
 	}
-	if len(absent) == 0 {
+	if absent := l.absent[known:]; len(absent) > 0 {
+		p.request = appendHead(p.request, 1+len(absent), verbExists)
+		for _, key := range absent {
+			p.request = appendBulkKey(p.request, p.store.prefix, key)
+		}
+	}
+	return p.loader.SendAhead(p.request)
+}
+
+// rows reads what was asked for the keys up to end.
+func (p *partition) rows(l *loading, end int) error {
+	others := false
+	for ; l.read < end; l.read++ {
+		key, state := l.keys[l.read], l.states[l.read]
+		if !p.ours[l.read] {
+			others = true
+			continue
+		}
+		if err := p.row(key, state); err != nil {
+			return err
+		}
+		if state.MarkStored(); p.wasBare(state) {
+			l.bare = append(l.bare, key)
+		}
+	}
+	if !others {
 		return nil
 	}
-	p.request = appendHead(p.request, 1+len(absent), verbExists)
-	for _, key := range absent {
-		p.request = appendBulkKey(p.request, p.store.prefix, key)
+	n, err := answer(p.loader, ':')
+	if err != nil {
+		return redisFault(err)
 	}
-	return absent
+	l.foreign += n.N
+	return nil
 }
 
 // row fills a state from the declared fields. An entity of ours with none of
@@ -137,21 +184,6 @@ func (p *partition) row(key string, state *projector.State) error {
 		state.SetAt(slot, value)
 	}
 	return nil
-}
-
-// noneForeign looks at the count of keys that are not ours but exist.
-func (p *partition) noneForeign(absent []string) error {
-	if len(absent) == 0 {
-		return nil
-	}
-	n, err := answer(p.loader, ':')
-	switch {
-	case err != nil:
-		return redisFault(err)
-	case n.N == 0:
-		return nil
-	}
-	return p.firstForeign(p.loader, absent) // if it was there for a moment: the commit looks again
 }
 
 // allBare makes sure that entities of ours without a field were left so.

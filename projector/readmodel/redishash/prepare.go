@@ -48,7 +48,7 @@ func (p *partition) entity(t *transaction, key string, s *projector.State) {
 		t.head(2, verbUnlink, key, unknown)
 		t.body = appendBulkKey(t.body, p.store.prefix, key)
 		t.removed.add("", key)
-		if c := count(s); s.Doubted() || c.stored == 0 {
+		if s.Doubted() || p.wasBare(s) {
 			t.clothed.add("", key)
 		}
 	case !s.InStore():
@@ -58,30 +58,41 @@ func (p *partition) entity(t *transaction, key string, s *projector.State) {
 	}
 }
 
+func (p *partition) wasBare(s *projector.State) bool {
+	for slot := range p.store.fields {
+		if s.Stored(slot) {
+			return false
+		}
+	}
+	return true
+}
+
 // create makes an entity's hash where there is none: by RESTORE, which costs the
 // server less than HSET and never writes into what is there, or by HSET.
 func (p *partition) create(t *transaction, key string, s *projector.State) {
 	t.created = append(t.created, key)
 	t.free.add(p.store.prefix, key)
 	t.added.add("", key)
-	c := count(s)
-	switch {
-	case c.set == 0:
-		t.bared.add("", key)
-	case p.restores && p.restore(t, key, s):
-	default:
-		t.unsafe = true
-		p.fields(t, key, s, c)
+	if p.restores && p.restore(t, key, s) {
+		return
 	}
+	d := p.compare(t, s)
+	if d.set == 0 {
+		t.bared.add("", key)
+		return
+	}
+	t.unsafe = true
+	p.hset(t, key, d.written, unknown)
 }
 
-// restore queues RESTORE; false when the entity is too large for it.
+// restore queues RESTORE; false for an entity that Redis would not keep as a
+// listpack, as it keeps none without a field.
 func (p *partition) restore(t *transaction, key string, s *projector.State) bool {
-	packed := listpack(t.packed, p.store.fields, s)
+	packed := listpack(t.words, p.store.fields, s)
 	if packed == nil {
 		return false
 	}
-	t.packed = packed
+	t.words = packed
 	t.head(4, verbRestore, key, unknown)
 	t.body = append(appendBulkKey(t.body, p.store.prefix, key), noTTL...)
 	t.body = appendCount(t.body, '$', payloadBytes(len(packed)))
@@ -89,83 +100,69 @@ func (p *partition) restore(t *transaction, key string, s *projector.State) bool
 	return true
 }
 
-// update writes the difference, or all where it is not known what is there.
+// update writes the difference, or all where it is not known what is there:
+// then it is not known either how many fields that will make or remove.
 func (p *partition) update(t *transaction, key string, s *projector.State) {
-	c := count(s)
-	p.fields(t, key, s, c)
-	if s.Doubted() {
+	d, doubted := p.compare(t, s), s.Doubted()
+	fresh, removed := d.fresh, d.removed
+	if doubted {
+		fresh, removed = unknown, unknown
 		t.added.add("", key)
 	}
+	if d.written > 0 {
+		p.hset(t, key, d.written, fresh)
+	}
+	if d.removed > 0 {
+		t.head(2+d.removed, verbHDel, key, removed)
+		t.body = append(appendBulkKey(t.body, p.store.prefix, key), t.gone...)
+	}
 	switch {
-	case c.set == 0 && (c.stored > 0 || s.Doubted()):
+	case d.set == 0 && (d.stored > 0 || doubted):
 		t.bared.add("", key)
-	case c.set > 0 && (c.stored == 0 || s.Doubted()):
+	case d.set > 0 && (d.stored == 0 || doubted):
 		t.clothed.add("", key)
 	}
 }
 
-// counts of an entity's fields.
-type counts struct {
+// hset queues HSET of t.words, which are so many fields.
+func (p *partition) hset(t *transaction, key string, fields, fresh int) {
+	t.head(2+2*fields, verbHSet, key, fresh)
+	t.body = append(appendBulkKey(t.body, p.store.prefix, key), t.words...)
+}
+
+// difference counts an entity's fields.
+type difference struct {
 	set, stored             int // here, and in the store
 	written, fresh, removed int // by a commit; fresh are those written that the store lacks
 }
 
-func count(s *projector.State) (c counts) {
-	for slot := range s.Schema().Fields() {
-		is, was := s.At(slot).IsSet(), s.Stored(slot)
-		if was {
-			c.stored++
+// compare leaves names and values to be set in t.words, and names to be removed
+// in t.gone.
+func (p *partition) compare(t *transaction, s *projector.State) (d difference) {
+	set, gone, doubted := t.words[:0], t.gone[:0], s.Doubted()
+	for slot := range p.store.fields {
+		v, stored := s.At(slot), s.Stored(slot)
+		if stored {
+			d.stored++
 		}
-		if is {
-			c.set++
+		if v.IsSet() {
+			d.set++
 		}
 		switch {
-		case is && writes(s, slot):
-			c.written++
-			if !was {
-				c.fresh++
+		case !doubted && !s.ChangedAt(slot):
+		case v.IsSet():
+			d.written++
+			if !stored {
+				d.fresh++
 			}
-		case !is && writes(s, slot):
-			c.removed++
+			set = appendBulkValue(append(set, p.store.fields[slot].bulk...), v)
+		case stored || doubted:
+			d.removed++
+			gone = append(gone, p.store.fields[slot].bulk...)
 		}
 	}
-	return c
-}
-
-// writes says whether a commit says anything of a slot.
-func writes(s *projector.State, slot int) bool {
-	if s.Doubted() {
-		return true
-	}
-	return s.ChangedAt(slot) && (s.Stored(slot) || s.At(slot).IsSet())
-}
-
-// fields queues HSET and HDEL. What they must answer is known only where it is
-// known what is there.
-func (p *partition) fields(t *transaction, key string, s *projector.State, c counts) {
-	fresh, removed := int32(c.fresh), int32(c.removed)
-	if s.Doubted() || !s.InStore() {
-		fresh, removed = unknown, unknown
-	}
-	if c.written > 0 {
-		t.head(2+2*c.written, verbHSet, key, fresh)
-		t.body = appendBulkKey(t.body, p.store.prefix, key)
-		for slot := range p.store.fields {
-			if v := s.At(slot); v.IsSet() && writes(s, slot) {
-				t.body = append(t.body, p.store.fields[slot].bulk...)
-				t.body = appendBulkValue(t.body, v)
-			}
-		}
-	}
-	if c.removed > 0 {
-		t.head(2+c.removed, verbHDel, key, removed)
-		t.body = appendBulkKey(t.body, p.store.prefix, key)
-		for slot := range p.store.fields {
-			if !s.At(slot).IsSet() && writes(s, slot) {
-				t.body = append(t.body, p.store.fields[slot].bulk...)
-			}
-		}
-	}
+	t.words, t.gone = set, gone
+	return d
 }
 
 // position queues the checkpoint.

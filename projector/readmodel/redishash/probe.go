@@ -5,34 +5,20 @@ import (
 	"strings"
 )
 
-// mayRestore says whether RESTORE makes the hashes that HSET would. It is tried
-// once per process, on a key of the ledger's namespace, in a transaction that
-// removes it again. A server or a user that refuses RESTORE is served by HSET;
-// one that refuses to write at all is asked again at the next claim.
+// mayRestore says whether RESTORE makes the hashes that HSET would. Each claim
+// tries it, since a failover may lead to another server, on a key of the
+// ledger's namespace, in a transaction that removes it again. A server or a user
+// that refuses RESTORE is served by HSET and not asked again; one that refuses
+// to write at all will be.
 func (p *partition) mayRestore() (bool, error) {
-	if !p.store.fit {
+	if !p.store.fit || p.store.noRestore.Load() {
 		return false, nil
-	}
-	if known := p.store.knows(); known != nil {
-		return *known, nil
 	}
 	may, sure, err := p.tryRestore()
 	if err == nil && sure {
-		p.store.learns(may)
+		p.store.noRestore.Store(!may)
 	}
 	return may, err
-}
-
-func (s *Store) knows() *bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.restores
-}
-
-func (s *Store) learns(restores bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.restores = &restores
 }
 
 // probeTTL, in milliseconds, ends the key where MULTI was refused, and the

@@ -36,8 +36,8 @@
 //
 // A new entity that Redis would keep as a listpack is sent as one, by RESTORE:
 // the server then only copies it. RESTORE refuses a key that is taken. Whether
-// the server and the user's rights allow it is tried once, in a transaction that
-// leaves nothing behind; where they do not, HSET makes the hash.
+// the server and the user's rights allow it is tried at each claim, in a
+// transaction that leaves nothing behind; where they do not, HSET makes the hash.
 package redishash
 
 import (
@@ -45,6 +45,7 @@ import (
 	"crypto/rand"
 	"os"
 	"sync"
+	"sync/atomic"
 
 	"github.com/redis/go-redis/v9"
 
@@ -64,9 +65,10 @@ type Store struct {
 	prefix string
 	holder string // names this process among all that ever claimed
 
-	mu       sync.Mutex
-	held     map[int]*partition // the last claim of each partition
-	restores *bool              // whether RESTORE does what HSET does; nil until it was tried
+	noRestore atomic.Bool // it was refused
+
+	mu   sync.Mutex
+	held map[int]*partition // the last claim of each partition
 }
 
 var _ readmodel.Store = (*Store)(nil)

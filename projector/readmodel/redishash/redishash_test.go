@@ -268,11 +268,23 @@ func TestAnEntityThatWasEvictedIsNotTakenForOneWithoutFields(t *testing.T) {
 
 // A full resynchronization keeps clients' connections and replaces the data.
 func TestAServerThatWentBackIsNotWrittenTo(t *testing.T) {
+	for name, at := range map[string]func(cp *readmodel.Checkpoint, ms uint64){
+		"all lanes": func(cp *readmodel.Checkpoint, ms uint64) { cp.Position.Ms = ms },
+		"one lane": func(cp *readmodel.Checkpoint, ms uint64) {
+			cp.Lanes = new([readmodel.Lanes]readmodel.Mark)
+			cp.Lanes[7].Position.Ms = ms
+		},
+	} {
+		t.Run(name, func(t *testing.T) { serverGoesBack(t, at) })
+	}
+}
+
+func serverGoesBack(t *testing.T, move func(cp *readmodel.Checkpoint, ms uint64)) {
 	h := newHand(t)
 	s := h.state("x", "y")
 	at := func(ms uint64) readmodel.Checkpoint {
 		cp := h.cp
-		cp.Position = projector.ID{Ms: ms}
+		move(&cp, ms)
 		return cp
 	}
 	if err := h.commit(s, at(1)); err != nil {

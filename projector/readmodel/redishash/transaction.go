@@ -30,7 +30,7 @@ type transaction struct {
 	unsafe  bool     // one of them is made by HSET, which asks nobody
 
 	free, added, removed, bared, clothed words
-	packed                               []byte // scratch
+	words, gone                          []byte // of one entity
 }
 
 // touch is what a queued command writes: an entity, or a set of the ledger.
@@ -65,9 +65,9 @@ func (t *transaction) command(words ...string) {
 }
 
 // head queues a command of an entity, whose words follow.
-func (t *transaction) head(n int, verb, key string, fields int32) {
+func (t *transaction) head(n int, verb, key string, fields int) {
 	t.queued++
-	t.touched = append(t.touched, touch{key, true, fields})
+	t.touched = append(t.touched, touch{key, true, int32(fields)})
 	t.body = appendHead(t.body, n, verb)
 }
 
@@ -104,8 +104,8 @@ func (t *transaction) watches() bool { return len(t.created) <= mostWatched }
 
 // poolKeeps and largestKept bound what is kept for use again.
 const (
-	poolKeeps   = 4
-	largestKept = 16 << 20
+	poolKeeps   = 3
+	largestKept = 8 << 20
 )
 
 // pool has transactions that are not in use. Prepare takes one, Commit gives it
@@ -118,15 +118,18 @@ type pool struct {
 func (p *pool) take() *transaction {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	t := new(transaction)
 	if last := len(p.free) - 1; last >= 0 {
-		t, p.free = p.free[last], p.free[:last]
+		t := p.free[last]
+		p.free = p.free[:last]
+		return t
 	}
+	t := new(transaction)
 	t.reset()
 	return t
 }
 
 func (p *pool) give(t *transaction) {
+	t.reset()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.free) < poolKeeps && cap(t.body)+cap(t.check)+cap(t.guards) <= largestKept {

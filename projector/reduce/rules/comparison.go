@@ -15,10 +15,28 @@ import (
 // int(event.cents) > 0, event.kind == "book", type != "OrderPlaced". As with
 // shape, whatever is not plain success is left to the interpreter.
 type comparison struct {
-	operator string // "" for none
 	left     shape
 	number   int64
 	text     string
+	verdicts [3]verdict // of less, equal and greater; undecided for no comparison
+}
+
+// verdict is what a comparison came to.
+type verdict uint8
+
+const (
+	undecided verdict = iota // ask the interpreter
+	isFalse
+	isTrue
+)
+
+var verdictsOf = map[string][3]verdict{
+	operators.Equals:        {isFalse, isTrue, isFalse},
+	operators.NotEquals:     {isTrue, isFalse, isTrue},
+	operators.Less:          {isTrue, isFalse, isFalse},
+	operators.LessEquals:    {isTrue, isTrue, isFalse},
+	operators.Greater:       {isFalse, isFalse, isTrue},
+	operators.GreaterEquals: {isFalse, isTrue, isTrue},
 }
 
 func comparisonOf(e ast.Expr) comparison {
@@ -27,11 +45,11 @@ func comparisonOf(e ast.Expr) comparison {
 	}
 	call := e.AsCall()
 	if args := call.Args(); len(args) == 2 && args[1].Kind() == ast.LiteralKind {
-		c := comparison{operator: call.FunctionName(), left: shapeOf(args[0])}
+		c := comparison{left: shapeOf(args[0]), verdicts: verdictsOf[call.FunctionName()]}
 		switch literal := args[1].AsLiteral().(type) {
 		case types.Int:
 			c.number = int64(literal)
-			if c.left.asInt && c.holds(0) != undecided {
+			if c.left.asInt {
 				return c
 			}
 		case types.String:
@@ -44,48 +62,33 @@ func comparisonOf(e ast.Expr) comparison {
 	return comparison{}
 }
 
-func (c *comparison) equality() bool {
-	return c.operator == operators.Equals || c.operator == operators.NotEquals
-}
+func (c *comparison) equality() bool { return c.verdicts[0] == c.verdicts[2] }
 
 // isText says whether the shape is a string of an entry; a document's member
 // may be anything.
 func (s *shape) isText() bool {
-	return s.kind == shapeType || s.kind == shapeField && !s.asInt && s.optional == len(s.path)
+	return s.kind == shapeType || s.kind == shapeField && s.prefix == "" && !s.asInt && s.optional == len(s.path)
 }
 
-// verdict is what a comparison came to.
-type verdict uint8
-
-const (
-	undecided verdict = iota // ask the interpreter
-	isFalse
-	isTrue
-)
-
-func verdictOf(b bool) verdict {
-	if b {
-		return isTrue
-	}
-	return isFalse
-}
-
-func (c *comparison) decide(e *projector.Event) verdict {
+func (c *comparison) decide(t *turn) verdict {
 	switch {
-	case c.operator == "":
+	case c.verdicts[0] == undecided:
 		return undecided
 	case c.left.asInt:
-		v, found, ok := c.left.value(e, projector.Integer)
+		v, found, ok := c.left.value(t, projector.Integer, nil)
 		if !ok || !found || !v.IsSet() {
 			return undecided
 		}
-		return c.holds(cmp.Compare(v.Int(), c.number))
+		return c.verdicts[1+cmp.Compare(v.Int(), c.number)]
 	}
-	text, ok := c.left.bytes(e)
-	if !ok || !utf8.Valid(text) {
-		return undecided
+	text, ok := c.left.bytes(t.event)
+	switch {
+	case ok && string(text) == c.text:
+		return c.verdicts[1]
+	case ok && utf8.Valid(text):
+		return c.verdicts[0]
 	}
-	return verdictOf((string(text) == c.text) == (c.operator == operators.Equals))
+	return undecided
 }
 
 // bytes is a field of the entry, or the type.
@@ -97,23 +100,4 @@ func (s *shape) bytes(e *projector.Event) (text []byte, ok bool) {
 		return nil, false
 	}
 	return e.Field(s.path[0])
-}
-
-// holds says what the operator makes of an order.
-func (c *comparison) holds(order int) verdict {
-	switch c.operator {
-	case operators.Equals:
-		return verdictOf(order == 0)
-	case operators.NotEquals:
-		return verdictOf(order != 0)
-	case operators.Less:
-		return verdictOf(order < 0)
-	case operators.LessEquals:
-		return verdictOf(order <= 0)
-	case operators.Greater:
-		return verdictOf(order > 0)
-	case operators.GreaterEquals:
-		return verdictOf(order >= 0)
-	}
-	return undecided
 }

@@ -48,6 +48,7 @@ func (c *compiler) reducer(r contract.Reducer) *reducer {
 			compiled.byType[typ] = append(compiled.byType[typ], step)
 		}
 	}
+	compiled.arrange()
 	return compiled
 }
 
@@ -74,6 +75,7 @@ func (c *compiler) rule(i int, source contract.Rule) *rule {
 			compiled.unset = append(compiled.unset, slot)
 		}
 	}
+	compiled.direct = compiled.isDirect()
 	return compiled
 }
 
@@ -118,7 +120,7 @@ func (c *compiler) assign(to []assign, place, verb string, rule int, name, sourc
 		return to
 	}
 	c.constant(x, place, kind, add)
-	return append(to, assign{x, slot, kind, add})
+	return append(to, assign{expression: x, slot: slot, kind: kind, add: add, shortcut: shortcutOf(&x.fast, slot, kind, add)})
 }
 
 // constant converts a literal once, and finds now what would fail at every event.

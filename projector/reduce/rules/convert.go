@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"strconv"
-	"strings"
 	"time"
 
 	"cel.dev/cel-go/common/types"
@@ -28,7 +27,7 @@ func convert(kind projector.Kind, v ref.Val) (projector.Value, error) {
 	}
 	switch v := v.(type) {
 	case types.String:
-		return fromString(kind, own(string(v)))
+		return fromString(kind, string(v))
 	case types.Int:
 		return fromInt(kind, int64(v))
 	case types.Uint:
@@ -47,10 +46,6 @@ func convert(kind projector.Kind, v ref.Val) (projector.Value, error) {
 	return projector.Value{}, fmt.Errorf("%s cannot become %s", v.Type().TypeName(), kind)
 }
 
-// own is s with bytes of its own: a part of a large value must not keep the
-// whole of it in memory for as long as the entity is cached.
-func own(s string) string { return strings.Clone(s) }
-
 func fromString(kind projector.Kind, s string) (projector.Value, error) {
 	if kind == projector.String {
 		return projector.StringValue(s), nil
@@ -63,11 +58,11 @@ func fromString(kind projector.Kind, s string) (projector.Value, error) {
 }
 
 // parse reads a kind that is not String; text of another shape gives an unset
-// value, for it must not keep s: the fast path's bytes live on the stack.
+// value.
 func parse(kind projector.Kind, s string) (v projector.Value, err error) {
 	switch kind {
 	case projector.Integer:
-		if n, err := strconv.ParseInt(s, 10, 64); err == nil {
+		if n, ok := whole(s); ok {
 			return projector.IntegerValue(n), nil
 		}
 	case projector.Number:
@@ -79,6 +74,9 @@ func parse(kind projector.Kind, s string) (v projector.Value, err error) {
 			return projector.BooleanValue(s == "true"), nil
 		}
 	case projector.Timestamp:
+		if v, err := projector.ParseText(kind, s); err == nil && isRFC3339(s) {
+			return v, nil
+		}
 		if t, err := time.Parse(time.RFC3339Nano, s); err == nil && isRFC3339(s) {
 			return projector.TimestampValue(t)
 		}
@@ -86,8 +84,25 @@ func parse(kind projector.Kind, s string) (v projector.Value, err error) {
 	return v, nil
 }
 
+// whole is strconv.ParseInt in base 10; Atoi has a shorter way for few digits.
+func whole(s string) (n int64, ok bool) {
+	if strconv.IntSize == 64 {
+		n, err := strconv.Atoi(s)
+		return int64(n), err == nil
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	return n, err == nil
+}
+
 // isDecimal leaves out what else Go reads as a float: 0x1p4, inf, 1_000.
-func isDecimal(s string) bool { return strings.Trim(s, "+-.0123456789eE") == "" }
+func isDecimal(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; (c < '0' || c > '9') && c != '.' && c != '-' && c != '+' && c != 'e' && c != 'E' {
+			return false
+		}
+	}
+	return true
+}
 
 // isRFC3339 leaves out what else time.Parse reads: an hour of one digit, a
 // comma before the fraction, an offset beyond a day.

@@ -21,8 +21,7 @@ func text(s string) ref.Val {
 }
 
 // entry shows an entry's fields to CEL as a map of strings, in the order of
-// the entry; of a doubled field the first counts. Values are copied when they
-// are read: they live on in results and errors, the event's buffer does not.
+// the entry; of a doubled field the first counts.
 type entry struct {
 	adapter types.Adapter
 	event   *projector.Event
@@ -58,7 +57,7 @@ func (m *entry) indexed() map[string]int {
 	}
 	for i, f := range m.event.Fields {
 		if _, doubled := m.index[string(f.Name)]; !doubled {
-			m.index[string(f.Name)] = i
+			m.index[view(f.Name)] = i
 		}
 	}
 	return m.index
@@ -80,10 +79,9 @@ func (m *entry) lookup(name string) int {
 	return -1
 }
 
-// read copies a field's value out of the event's buffer.
 func (m *entry) read(i int) ref.Val {
 	if i != m.last {
-		m.last, m.value = i, text(string(m.event.Fields[i].Value))
+		m.last, m.value = i, text(view(m.event.Fields[i].Value))
 	}
 	return m.value
 }
@@ -148,7 +146,7 @@ func (m *entry) names() []ref.Val {
 	names := make([]ref.Val, 0, len(index))
 	for i, f := range m.event.Fields {
 		if index[string(f.Name)] == i {
-			names = append(names, text(string(f.Name)))
+			names = append(names, text(view(f.Name)))
 		}
 	}
 	return names
@@ -158,7 +156,7 @@ func (m *entry) names() []ref.Val {
 func (m *entry) copied() traits.Mapper {
 	all := make(map[string]any, len(m.indexed()))
 	for name, i := range m.indexed() {
-		all[name] = text(string(m.event.Fields[i].Value))
+		all[name] = text(view(m.event.Fields[i].Value))
 	}
 	return newObject(m.adapter, all)
 }

@@ -28,8 +28,8 @@ func (x *expression) failed(sc *scope, err error) error {
 		Remedy:    remedy,
 		Permanent: true,
 		EventID:   sc.event.ID.String(),
-		// The text alone: err may show bytes of the event, whose buffer is used again.
-		Err: errors.New(printable(err.Error())),
+		// A copy of the text alone: err may show bytes of the event, whose buffer is used again.
+		Err: errors.New(strings.Clone(printable(err.Error()))),
 	}
 }
 

@@ -3,7 +3,7 @@ package rules
 import (
 	"errors"
 	"fmt"
-	"math"
+	"slices"
 
 	"github.com/refold-dev/refold/projector"
 )
@@ -13,6 +13,7 @@ type rule struct {
 	when    *expression // nil: always
 	test    comparison  // when, if it is a simple one
 	assigns []assign    // set and add, sorted by name
+	direct  bool        // no assign reads what another one writes
 	unset   []int       // slots
 	delete  bool
 }
@@ -20,44 +21,60 @@ type rule struct {
 // assign is one field's set or add.
 type assign struct {
 	*expression
-	slot int
-	kind projector.Kind
-	add  bool
+	slot     int
+	kind     projector.Kind
+	add      bool
+	shortcut shortcut
 }
 
-// write is what an assign came to; applied when the whole rule is evaluated,
-// because all its expressions see the state before it.
+// write is what an assign came to.
 type write struct {
 	slot  int
 	value projector.Value // not set: the field goes
 }
 
-func (r *rule) apply(sc *scope) error {
-	applies, err := r.applies(sc)
+func (w write) apply(s *projector.State) {
+	if w.value.IsSet() {
+		s.SetAt(w.slot, w.value)
+	} else {
+		s.UnsetAt(w.slot)
+	}
+}
+
+func (r *rule) apply(t *turn) error {
+	applies, err := r.applies(t)
 	if err != nil || !applies {
 		return err
 	}
 	if r.delete {
-		sc.state.Delete()
+		t.state.Delete()
 		return nil
 	}
-	sc.writes = sc.writes[:0]
-	for i := range r.assigns {
-		if err := r.assigns[i].eval(sc); err != nil {
-			return err
-		}
+	if r.direct {
+		err = r.assignEach(t)
+	} else {
+		err = r.assignTogether(t)
 	}
-	r.commit(sc)
+	if err != nil {
+		return err
+	}
+	if len(r.assigns) > 0 {
+		t.state.Create()
+	}
+	for _, slot := range r.unset {
+		t.state.UnsetAt(slot)
+	}
 	return nil
 }
 
-func (r *rule) applies(sc *scope) (bool, error) {
+func (r *rule) applies(t *turn) (bool, error) {
 	if r.when == nil {
 		return true, nil
 	}
-	if decided := r.test.decide(sc.event); decided != undecided {
+	if decided := r.test.decide(t); decided != undecided {
 		return decided == isTrue, nil
 	}
+	sc := t.scope()
 	v, err := r.when.eval(sc)
 	if err != nil {
 		return false, err
@@ -69,44 +86,69 @@ func (r *rule) applies(sc *scope) (bool, error) {
 	return applies, nil
 }
 
-func (r *rule) commit(sc *scope) {
-	if len(r.assigns) > 0 {
-		sc.state.Create()
-	}
-	for _, w := range sc.writes {
-		if w.value.IsSet() {
-			sc.state.SetAt(w.slot, w.value)
-		} else {
-			sc.state.UnsetAt(w.slot)
-		}
-	}
-	for _, slot := range r.unset {
-		sc.state.UnsetAt(slot)
-	}
+// isDirect says whether each assign may be done as soon as it is evaluated.
+// Simple expressions do not read the state.
+func (r *rule) isDirect() bool {
+	return len(r.assigns) == 1 || !slices.ContainsFunc(r.assigns, func(a assign) bool { return a.fast.kind == shapeNone })
 }
 
-// eval appends to sc.writes what the assign does; nothing for an absent optional.
-func (a *assign) eval(sc *scope) error {
-	v, found, err := a.value(sc)
-	if err != nil || !found {
-		return err
-	}
-	if a.add {
-		if v, err = sum(sc.state.At(a.slot), v); err != nil {
-			return a.failed(sc, err)
+func (r *rule) assignEach(t *turn) error {
+	for i := range r.assigns {
+		a := &r.assigns[i]
+		if a.shortcut.take(t) {
+			continue
+		}
+		v, found, err := a.value(t, t.room[:0])
+		if err != nil {
+			return err
+		}
+		if found {
+			write{a.slot, v}.apply(t.state)
 		}
 	}
-	sc.writes = append(sc.writes, write{a.slot, v})
 	return nil
 }
 
-// value is the expression's result in the field's kind; an unset value stands
-// for null.
-func (a *assign) value(sc *scope) (v projector.Value, found bool, err error) {
-	if v, found, ok := a.fast.value(sc.event, a.kind); ok && (v.IsSet() || !found || !a.add) {
-		return v, found, nil
+// assignTogether writes when the whole rule is evaluated, because all its
+// expressions see the state before it.
+func (r *rule) assignTogether(t *turn) error {
+	sc := t.scope()
+	sc.writes = sc.writes[:0]
+	for i := range r.assigns {
+		a := &r.assigns[i]
+		v, found, err := a.value(t, nil)
+		if err != nil {
+			return err
+		}
+		if found {
+			sc.writes = append(sc.writes, write{a.slot, v})
+		}
 	}
-	result, err := a.expression.eval(sc)
+	for _, w := range sc.writes {
+		w.apply(t.state)
+	}
+	return nil
+}
+
+// value is what the field becomes: unset if it goes, not found if it stays.
+func (a *assign) value(t *turn, room []byte) (v projector.Value, found bool, err error) {
+	v, found, ok := a.fast.value(t, a.kind, room)
+	if !ok || a.add && found && !v.IsSet() {
+		v, found, err = a.interpret(t.scope())
+	}
+	if err != nil || !found || !a.add {
+		return v, found, err
+	}
+	if v, err = sum(t.state.At(a.slot), v); err != nil {
+		err = a.failed(t.scope(), err)
+	}
+	return v, true, err
+}
+
+// interpret is the expression's result in the field's kind, unset for null;
+// not found for an absent optional.
+func (a *assign) interpret(sc *scope) (v projector.Value, found bool, err error) {
+	result, err := a.eval(sc)
 	if err != nil {
 		return projector.Value{}, false, err
 	}
@@ -131,9 +173,14 @@ func sum(old, delta projector.Value) (projector.Value, error) {
 	if delta.Kind() == projector.Number {
 		return projector.NumberValue(old.Float() + delta.Float())
 	}
-	a, b := old.Int(), delta.Int()
-	if b > 0 && a > math.MaxInt64-b || b < 0 && a < math.MinInt64-b {
-		return projector.Value{}, fmt.Errorf("integer overflow: %d + %d", a, b)
+	n, ok := plus(old.Int(), delta.Int())
+	if !ok {
+		return projector.Value{}, fmt.Errorf("integer overflow: %d + %d", old.Int(), delta.Int())
 	}
-	return projector.IntegerValue(a + b), nil
+	return projector.IntegerValue(n), nil
+}
+
+func plus(a, b int64) (sum int64, ok bool) {
+	sum = a + b
+	return sum, (sum > a) == (b > 0)
 }

@@ -6,6 +6,8 @@ package rules
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -40,22 +42,59 @@ func New(c projector.Config) (projector.Reducer, error) {
 type reducer struct {
 	key    *expression
 	byType map[string][]*rule
+	few    []named // byType, if there are so few that a look at each beats a hash
 	scopes sync.Pool
+}
+
+// named is what to do with a type of event.
+type named struct {
+	typ   string
+	rules []*rule
+}
+
+// mostCompared is how many types are looked at one by one.
+const mostCompared = 12
+
+// arrange makes finding a type's rules fast, when byType is complete.
+func (r *reducer) arrange() {
+	if len(r.byType) > mostCompared {
+		return
+	}
+	for _, typ := range slices.Sorted(maps.Keys(r.byType)) {
+		r.few = append(r.few, named{typ, r.byType[typ]})
+	}
+}
+
+func (r *reducer) rulesOf(typ []byte) []*rule {
+	if len(r.few) == 0 {
+		return r.byType[string(typ)]
+	}
+	for i := range r.few {
+		if r.few[i].typ == string(typ) {
+			return r.few[i].rules
+		}
+	}
+	return nil
 }
 
 // Keys implements projector.Reducer.
 func (r *reducer) Keys(e *projector.Event, keys []string) ([]string, error) {
-	if len(r.byType[string(e.Type)]) == 0 {
+	if len(r.rulesOf(e.Type)) == 0 {
 		return keys, projector.ErrUnnamedType
 	}
-	if key, ok := r.key.fast.text(e); ok {
+	t := turn{event: e, scopes: &r.scopes}
+	if key, ok := r.key.fast.text(&t); ok {
 		if key == "" {
 			return keys, projector.ErrNoKey
 		}
 		return append(keys, key), nil
 	}
-	sc := r.scope(e, "", nil)
-	defer r.release(sc)
+	keys, err := r.interpretKeys(t.scope(), keys)
+	t.end()
+	return keys, err
+}
+
+func (r *reducer) interpretKeys(sc *scope, keys []string) ([]string, error) {
 	v, err := r.key.eval(sc)
 	if err != nil {
 		return keys, err
@@ -73,25 +112,15 @@ func (r *reducer) Keys(e *projector.Event, keys []string) ([]string, error) {
 
 // Reduce implements projector.Reducer.
 func (r *reducer) Reduce(e *projector.Event, key string, s *projector.State) error {
-	sc := r.scope(e, key, s)
-	defer r.release(sc)
-	for _, rule := range r.byType[string(e.Type)] {
-		if err := rule.apply(sc); err != nil {
-			return err
+	t := turn{event: e, key: key, state: s, scopes: &r.scopes}
+	var err error
+	for _, rule := range r.rulesOf(e.Type) {
+		if err = rule.apply(&t); err != nil {
+			break
 		}
 	}
-	return nil
-}
-
-func (r *reducer) scope(e *projector.Event, key string, s *projector.State) *scope {
-	sc := r.scopes.Get().(*scope)
-	sc.event, sc.key, sc.state = e, key, s
-	return sc
-}
-
-func (r *reducer) release(sc *scope) {
-	sc.reset()
-	r.scopes.Put(sc)
+	t.end()
+	return err
 }
 
 // appendKeys appends the key or keys that v stands for. Null, an absent
@@ -127,7 +156,7 @@ func keyText(v ref.Val) (string, error) {
 	case nil, types.Null:
 		return "", nil
 	case types.String:
-		return own(string(v)), nil
+		return string(v), nil
 	case types.Int:
 		return strconv.FormatInt(int64(v), 10), nil
 	case types.Uint:

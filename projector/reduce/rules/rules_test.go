@@ -110,6 +110,11 @@ func TestRules(t *testing.T) {
 				set(exprs{"text": "string(state.count)", "count": "size(state.text) + 10"})},
 			events: []*projector.Event{entry("T")}, want: exprs{"text": "1", "count": "11"},
 		},
+		"simple and other expressions go together": {
+			rules:  []contract.Rule{set(exprs{"text": "id", "at": "time", "count": "int(event.n) + 1", "ratio": "int(event.n)"})},
+			events: []*projector.Event{entry("T", "n", "8")},
+			want:   exprs{"text": "1795412031120-7", "at": "2026-11-23T05:33:51.12Z", "count": "9", "ratio": "8"},
+		},
 		"add counts from 0 and goes on": {
 			rules:  []contract.Rule{add(exprs{"count": "2", "ratio": "0.5"})},
 			events: []*projector.Event{entry("T"), entry("T")}, want: exprs{"count": "4", "ratio": "1"},

@@ -37,7 +37,7 @@ func (sc *scope) ResolveName(name string) (any, bool) {
 	case varEvent:
 		return sc.eventValue(), true
 	case varType:
-		return text(string(sc.event.Type)), true
+		return text(view(sc.event.Type)), true
 	case varID:
 		return types.String(sc.event.ID.String()), true
 	case varTime:
