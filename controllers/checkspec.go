@@ -33,6 +33,9 @@ func (r *Reconciler) invalidSpec(s *scope) *plan.Fault {
 	if err := plan.CheckFrom(plan.Defaulted(s.projection.Spec).Source.From); err != nil {
 		return &plan.Fault{Reason: v1alpha1.ReasonInvalidSpec, Message: err.Error()}
 	}
+	if err := resources.CheckMemory(s.projection.Spec.Projector); err != nil {
+		return &plan.Fault{Reason: v1alpha1.ReasonInvalidSpec, Message: err.Error()}
+	}
 	if s.memory.checked != s.desired.Revision {
 		s.memory.checkError = r.Check(s.desired)
 		s.memory.checked = s.desired.Revision

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/refold-dev/refold/api/v1alpha1"
@@ -66,4 +68,14 @@ func TestABadSpecStopsWhatNeverTookOver(t *testing.T) {
 	w.edit(p, func(p *v1alpha1.Projection) { p.Spec.Reducer.Rules[1].Set["email"] = "event.email" })
 	w.settle(p)
 	w.expectReady(p)
+}
+
+func TestASpecOlderThanTheBoundOnMemoryIsRefusedByTheOperator(t *testing.T) {
+	g := NewWithT(t)
+	p := &v1alpha1.Projection{}
+	p.Spec.Source.From = "0"
+	p.Spec.Projector.Resources.Limits = corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("32Mi")}
+	fault := (&Reconciler{}).invalidSpec(&scope{projection: p})
+	g.Expect(fault.Reason).To(Equal(v1alpha1.ReasonInvalidSpec))
+	g.Expect(fault.Message).To(Equal("projector.resources.limits.memory: 32Mi is too little; a projector needs 64Mi or more"))
 }

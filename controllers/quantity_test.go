@@ -33,5 +33,11 @@ func TestAQuantityThatWouldKeepTheOperatorFromItsWorkIsRefused(t *testing.T) {
 	for _, quantity := range []any{"512Mi", "0.5Gi", ".5Gi", "+1Gi", "1G", "1E", "1Ei", "1073741824", int64(1 << 30)} {
 		w.Expect(w.client.Create(w.ctx, w.withMemory(quantity))).To(Succeed(), "%v", quantity)
 	}
+	for _, quantity := range []any{"63Mi", "64M", "100m", "0.01Gi", int64(1)} {
+		w.Expect(w.client.Create(w.ctx, w.withMemory(quantity))).To(MatchError(ContainSubstring("needs 64Mi of memory or more")), "%v", quantity)
+	}
+	for _, quantity := range []any{"0", int64(0), "64Mi"} {
+		w.Expect(w.client.Create(w.ctx, w.withMemory(quantity))).To(Succeed(), "%v", quantity)
+	}
 	w.Expect(w.client.List(w.ctx, &v1alpha1.ProjectionList{})).To(Succeed(), "one that cannot be read hides all others")
 }

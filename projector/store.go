@@ -64,6 +64,10 @@ func (s *State) Undo(to *Saved) {
 // Least bytes of holes that are worth closing.
 const leastHoles = 48
 
+// Most bytes that a state may have beside its text: a large one is worth a piece
+// of memory of the right size.
+const mostUnused = 64 << 10
+
 // Settle ends an event: it closes the holes in the text when they are many.
 // Views that At gave end here. It returns scratch, which may have grown.
 func (s *State) Settle(scratch []byte) []byte {
@@ -81,8 +85,8 @@ func (s *State) closeHoles(scratch []byte) []byte {
 			t.num = int64(begin)
 		}
 	}
-	if cap(s.text) > 4*(len(scratch)+leastHoles) {
-		s.text = nil // it was far larger once
+	if cap(s.text) > 4*(len(scratch)+leastHoles) || cap(s.text)-len(scratch) > mostUnused {
+		s.text = nil // it was far larger once, or is so large that its growth counts
 	}
 	s.text = append(s.text[:0], scratch...)
 	return scratch

@@ -116,6 +116,7 @@ type ErrorPolicy struct {
 type ProjectorSpec struct {
 	// CPU and memory of the projector's container. Requests default to 100m and
 	// 128Mi, the memory limit to 512Mi; the projector sizes its caches by that limit.
+	// It needs 64Mi or more.
 	// +optional
 	Resources ResourceRequirements `json:"resources,omitzero"`
 
@@ -169,12 +170,14 @@ type ProjectorSpec struct {
 
 // ResourceRequirements are CPU and memory of one container. What the schema of a
 // quantity takes and Go does not read, as 1e1.5, would keep the operator from
-// reading any Projection at all; 1e2147483647 would take its memory.
+// reading any Projection at all; 1e2147483647 would take its memory, and the API
+// server's time: only what has no exponent is compared.
 type ResourceRequirements struct {
 	// The most the container may use.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=8
 	// +kubebuilder:validation:XValidation:rule="self.all(name, type(self[name]) == int ? self[name] >= 0 : self[name].size() <= 32 && !self[name].matches('[-eE][^i]'))",message="must be quantities that are not negative and have no exponent, as 100m, 0.5 or 512Mi"
+	// +kubebuilder:validation:XValidation:rule="!('memory' in self) ? true : type(self['memory']) == int ? self['memory'] == 0 || self['memory'] >= 67108864 : self['memory'].size() > 32 || self['memory'].matches('[-eE][^i]') ? true : quantity(self['memory']).compareTo(quantity('0')) == 0 || !quantity(self['memory']).isLessThan(quantity('64Mi'))",message="a projector needs 64Mi of memory or more; 0 is no limit"
 	Limits corev1.ResourceList `json:"limits,omitempty"`
 
 	// What is set aside for the container.

@@ -146,12 +146,22 @@ func larger(a, b resource.Quantity) resource.Quantity {
 	return b
 }
 
-// goMemLimit leaves a tenth of the limit to what Go's collector does not count.
+// CheckMemory says why no projector would work within the memory limit. The API
+// server refuses such a spec; one that is older than that it lets stand.
+func CheckMemory(options v1alpha1.ProjectorSpec) error {
+	limit := options.Resources.Limits[corev1.ResourceMemory]
+	if least := resource.NewQuantity(contract.LeastMemoryBytes, resource.BinarySI); !limit.IsZero() && limit.Cmp(*least) < 0 {
+		return fmt.Errorf("projector.resources.limits.memory: %s is too little; a projector needs %s or more", limit.String(), least)
+	}
+	return nil
+}
+
+// goMemLimit leaves something to what Go's collector does not count.
 func goMemLimit(limit resource.Quantity) string {
 	if limit.IsZero() { // to Kubernetes: no limit; to Go: collect without pause
 		return "off"
 	}
-	return strconv.FormatInt(limit.Value()/10*9, 10)
+	return strconv.FormatInt(contract.GoMemoryBytes(limit.Value()), 10)
 }
 
 func pullSecrets(refs []v1alpha1.SecretReference) []corev1.LocalObjectReference {

@@ -248,9 +248,21 @@ func TestResourcesHaveDefaultsThatContradictNothing(t *testing.T) {
 }
 
 func TestTheCollectorIsBoundByTheMemoryLimit(t *testing.T) {
-	for limit, want := range map[string]string{"512Mi": "483183819", "1G": "900000000", "0": "off"} {
+	for limit, want := range map[string]string{"512Mi": "483183819", "1G": "900000000", "0": "off", "64Mi": "41943040"} {
 		if got := goMemLimit(resource.MustParse(limit)); got != want {
 			t.Errorf("limit %s: GOMEMLIMIT=%s, want %s", limit, got, want)
+		}
+	}
+}
+
+func TestTooLittleMemoryIsRefused(t *testing.T) {
+	for limit, refused := range map[string]bool{"": false, "0": false, "64Mi": false, "1Gi": false, "63Mi": true, "64M": true, "100m": true} {
+		options := v1alpha1.ProjectorSpec{}
+		if limit != "" {
+			options.Resources.Limits = corev1.ResourceList{corev1.ResourceMemory: resource.MustParse(limit)}
+		}
+		if err := CheckMemory(options); (err != nil) != refused {
+			t.Errorf("limit %q: %v", limit, err)
 		}
 	}
 }

@@ -31,4 +31,5 @@ const (
 	ReasonReplayNeeded         = "ReplayNeeded"         // the model was folded by another revision
 	ReasonFenced               = "Fenced"               // a successor holds the partition
 	ReasonInvalidContract      = "InvalidContract"      // the contract does not parse or compile
+	ReasonMemoryTooSmall       = "MemoryTooSmall"       // no projector works within the memory limit
 )

@@ -8,13 +8,14 @@ const Port = 8080
 
 // Status is the answer of /statusz: the counterpart of Document.
 type Status struct {
-	Version    int         `json:"version"`
-	Projection string      `json:"projection"`
-	Revision   string      `json:"revision"`
-	Contract   string      `json:"contract"` // hex SHA-256 of the contract file it runs
-	Build      string      `json:"build"`    // the projector's version
-	StartedAt  string      `json:"startedAt"`
-	Partitions []Partition `json:"partitions"`
+	Version          int         `json:"version"`
+	Projection       string      `json:"projection"`
+	Revision         string      `json:"revision"`
+	Contract         string      `json:"contract"` // hex SHA-256 of the contract file it runs
+	Build            string      `json:"build"`    // the projector's version
+	StartedAt        string      `json:"startedAt"`
+	MemoryLimitBytes int64       `json:"memoryLimitBytes"` // what Go keeps the process below; 0 for no limit
+	Partitions       []Partition `json:"partitions"`
 }
 
 // State of a partition.
@@ -31,6 +32,9 @@ const (
 	StateFenced     State = "Fenced"     // a successor holds the partition
 	StateStopped    State = "Stopped"    // shut down
 )
+
+// States lists every State.
+var States = []State{StateClaiming, StateWaiting, StateCatchingUp, StateLive, StateBackingOff, StateHalted, StateFenced, StateStopped}
 
 // History says whether the stream still holds everything from source.from on.
 type History string
@@ -55,12 +59,20 @@ type Partition struct {
 	Events          int64    `json:"events"`    // folded into this revision since it began
 	LagEvents       int64    `json:"lagEvents"` // entries after Position, -1 while unknown
 	LagSeconds      int64    `json:"lagSeconds"`
-	CaughtUp        bool     `json:"caughtUp"` // lag is within a batch of the tail
-	EventsPerSecond float64  `json:"eventsPerSecond"`
+	CaughtUp        bool     `json:"caughtUp"`        // lag is within a batch of the tail
+	EventsPerSecond float64  `json:"eventsPerSecond"` // folded, over the last seconds
+	EtaSeconds      int64    `json:"etaSeconds"`      // to the tail at the present rate, -1 while unknown or never
 	Skipped         Skipped  `json:"skipped"`
 	Rejected        int64    `json:"rejectedCommits"` // commits that an epoch above ours refused, in this process
 	History         History  `json:"history"`
+	Memory          Memory   `json:"memory"`
 	Problem         *Problem `json:"problem,omitempty"`
+}
+
+// Memory is what entities take in memory.
+type Memory struct {
+	UsedBytes   int64 `json:"usedBytes"`
+	BudgetBytes int64 `json:"budgetBytes"` // UsedBytes stays below, but for what is not committed yet
 }
 
 // Skipped counts, since this process started, events that touch nothing.

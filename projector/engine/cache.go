@@ -44,6 +44,8 @@ type cache struct {
 	// not, and that was not evicted, then does not exist.
 	whole   bool
 	evicted filter
+	// evictions counts them.
+	evictions int64
 }
 
 func newCache(schema *projector.Schema, budget int64) *cache {
@@ -150,6 +152,7 @@ func (c *cache) shrink() {
 }
 
 func (c *cache) evict(e *entry) {
+	c.evictions++
 	if c.whole && e.state.InStore() {
 		c.remember(e.key)
 	}

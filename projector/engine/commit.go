@@ -105,12 +105,14 @@ func (e *Engine) send(lane int) error {
 		first, last = 0, readmodel.Lanes-1
 	}
 	e.changed = e.changed[:0]
+	dirtyBytes := f.lanes.bytes
 	for i := first; i <= last; i++ {
 		e.changed = f.lanes.take(i, &f.at, e.changed)
 	}
 	next, counted := f.lanes.checkpoint(e.at.Epoch)
 	e.lastSent++
-	s := &sent{number: e.lastSent, next: next, counted: counted, entities: len(e.changed), began: time.Now()}
+	s := &sent{number: e.lastSent, next: next, counted: counted, began: time.Now()}
+	s.entities, s.bytes = len(e.changed), dirtyBytes-f.lanes.bytes
 	s.transaction = e.prepare(s)
 	e.sentTo = f.at.Position
 	if lane == everyLane {
@@ -157,7 +159,7 @@ func (e *Engine) committed(s *sent) error {
 		return e.commitFailed(s)
 	}
 	failpoint.Hit(failpoint.Committed)
-	e.Metrics.committed(time.Since(s.began), s.entities)
+	e.Metrics.committed(s)
 	e.at, e.counted = s.next, s.counted
 	e.fold.cache.settled = s.number
 	if altered != nil {
@@ -166,6 +168,7 @@ func (e *Engine) committed(s *sent) error {
 	e.fold.cache.shrink()
 	e.retry.reset()
 	e.status.committed(s.next, s.counted)
+	e.show()
 	e.status.progress()
 	e.verifiedAt = time.Now()
 	e.acks.to(e.at)

@@ -23,6 +23,7 @@ type sent struct {
 	next        readmodel.Checkpoint
 	counted     tally // at next
 	entities    int
+	bytes       int64 // of the entities
 	began       time.Time
 	err         error
 }

@@ -31,8 +31,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"math"
-	"runtime/debug"
 	"time"
 
 	"github.com/refold-dev/refold/projector"
@@ -77,7 +75,7 @@ type Options struct {
 	Metrics *Metrics
 	Pace    Pace
 	// CacheBytes bounds the cached and the uncommitted states. The default is
-	// two fifths of the memory limit, or 256 MiB where there is none.
+	// two fifths of Go's memory limit, or 256 MiB where there is none.
 	CacheBytes int64
 }
 
@@ -94,12 +92,10 @@ type Pace struct {
 	CommitAge   time.Duration // behind, the longest that an event waits for its commit: 2 s
 	BatchEvents int           // events a read: 2,000
 	BatchBytes  int           // bytes a read, aimed at: 4 MiB or a sixteenth of CacheBytes
+	EventBytes  int           // bytes of one event at most: stream.EventShare of Go's memory limit
 }
 
-const (
-	mebibyte     = 1 << 20
-	defaultCache = 256 * mebibyte
-)
+const mebibyte = 1 << 20
 
 func (o Options) withDefaults() Options {
 	if o.Log == nil {
@@ -109,10 +105,7 @@ func (o Options) withDefaults() Options {
 		o.Metrics = NewMetrics(nil)
 	}
 	if o.CacheBytes <= 0 {
-		o.CacheBytes = defaultCache
-		if limit := debug.SetMemoryLimit(-1); limit < math.MaxInt64 {
-			o.CacheBytes = limit / 5 * 2
-		}
+		o.CacheBytes = processMemory() / 100 * cachePercent
 	}
 	o.Pace = o.Pace.withDefaults(o.CacheBytes)
 	return o
@@ -130,6 +123,7 @@ func (p Pace) withDefaults(cacheBytes int64) Pace {
 	orDefault(&p.CommitAge, 2*time.Second)
 	orDefault(&p.BatchEvents, 2_000)
 	orDefault(&p.BatchBytes, int(min(4*mebibyte, cacheBytes/16)))
+	orDefault(&p.EventBytes, int(processMemory()/stream.EventShare))
 	return p
 }
 

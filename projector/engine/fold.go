@@ -16,8 +16,8 @@ import (
 // Bounds on how many entities are loaded at once, and what share of the cache
 // they may take: how large they are is known only afterwards.
 const (
-	fewestMisses = 16
-	firstMisses  = 256
+	fewestMisses = 1
+	firstMisses  = 4
 	mostMisses   = 10_000
 	missShare    = 4
 )
@@ -43,6 +43,7 @@ type fold struct {
 	at      mark  // all events up to here are folded
 	lanes   lanes // and not all of that is sent
 	misses  int   // how many entities may be loaded at once
+	loaded  int64 // entities, ever
 
 	// Scratch of one call of some, kept for the next.
 	keys    []string // that the events touch in order; plan says where each one's end
@@ -195,6 +196,7 @@ func (f *fold) fetch(ctx context.Context, load load) error {
 		f.forget(false)
 		return err
 	}
+	f.loaded += int64(len(f.absent))
 	var bytes int64
 	for _, e := range f.absent {
 		bytes += f.cache.weigh(e)

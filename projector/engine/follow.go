@@ -54,6 +54,7 @@ func (e *Engine) check(ctx context.Context) error {
 		e.at.Entries = info.Entries
 	}
 	e.startFold()
+	e.show()
 	return nil
 }
 
@@ -123,6 +124,7 @@ func (e *Engine) take(ctx context.Context, b *stream.Batch) error {
 		return err
 	}
 	e.fold.at.Entries = b.Entries
+	e.show()
 	e.behind = isBehind(b)
 	return e.sendDue()
 }

@@ -40,7 +40,7 @@ type reading struct {
 func startReading(ctx context.Context, r Reader, p Pace, position projector.ID, entries int64) (reads *reading, stop func()) {
 	reads = &reading{
 		reader:   r,
-		limit:    stream.Limit{Events: p.BatchEvents, Bytes: p.BatchBytes},
+		limit:    stream.Limit{Events: p.BatchEvents, Bytes: p.BatchBytes, Most: p.EventBytes},
 		block:    p.Block,
 		position: position,
 		entries:  entries,

@@ -35,7 +35,10 @@ type tracker struct {
 	tailSeen bool
 	reached  bool      // has been at the tail since the claim
 	away     time.Time // since when it backs off; the zero time when it does not
-	rate     rate
+	folding  tally     // as counted, and what is not committed yet
+	holds    usage
+	rate     rate // of folding
+	growth   rate // of the stream
 	ack      *contract.Problem
 
 	beaten atomic.Int64 // when the loop last moved, Unix nanoseconds
@@ -45,14 +48,18 @@ type tracker struct {
 func newTracker(o Options) *tracker {
 	t := &tracker{metrics: o.Metrics, at: readmodel.Checkpoint{Mark: readmodel.Mark{Entries: -1}}, tailAt: -1}
 	t.seen = contract.Partition{
-		Partition: o.Claim.Partition,
-		Stream:    o.Stream,
-		State:     contract.StateClaiming,
-		Position:  projector.ID{}.String(),
-		Entries:   -1,
-		LagEvents: -1,
-		History:   contract.HistoryUnknown,
+		Partition:  o.Claim.Partition,
+		Stream:     o.Stream,
+		State:      contract.StateClaiming,
+		Position:   projector.ID{}.String(),
+		Entries:    -1,
+		LagEvents:  -1,
+		EtaSeconds: -1,
+		History:    contract.HistoryUnknown,
 	}
+	t.seen.Memory.BudgetBytes = o.CacheBytes
+	t.metrics.budgetBytes.Set(float64(o.CacheBytes))
+	t.metrics.is(t.seen.State)
 	t.beat()
 	return t
 }
@@ -92,6 +99,8 @@ func (t *tracker) claimed(at readmodel.Checkpoint) {
 	t.update(func() {
 		t.seen.Claimed, t.seen.Epoch = true, at.Epoch
 		t.at, t.reached = at, false
+		t.rate.add(time.Now(), 0)
+		t.growth.add(time.Now(), 0)
 	})
 }
 
@@ -112,7 +121,26 @@ func (t *tracker) checked(info stream.Info) {
 
 func (t *tracker) read(b *stream.Batch) {
 	t.metrics.read.Add(float64(len(b.Events)))
-	t.update(func() { t.tail, t.tailAt, t.tailSeen = b.Tail, b.TailEntries, true })
+	if len(b.Events) > 0 {
+		t.metrics.batchBytes.Observe(float64(b.Bytes))
+	}
+	t.update(func() {
+		if t.tailAt >= 0 && b.TailEntries > t.tailAt {
+			t.growth.add(time.Now(), b.TailEntries-t.tailAt)
+		}
+		t.tail, t.tailAt, t.tailSeen = b.Tail, b.TailEntries, true
+	})
+}
+
+// folded shows how far the fold is, which the read model follows, and what it
+// has in memory.
+func (t *tracker) folded(at tally, holds usage) {
+	t.update(func() {
+		t.rate.add(time.Now(), max(0, at.read-t.folding.read)) // after a fault it goes back
+		t.metrics.holds(holds, t.holds)
+		t.folding, t.holds = at, holds
+		t.seen.Memory.UsedBytes = holds.bytes()
+	})
 }
 
 // committed shows how far the read model is, and what this process has counted
@@ -125,7 +153,6 @@ func (t *tracker) committed(at readmodel.Checkpoint, counted tally) {
 		t.metrics.folded.Add(float64(counted.folded - was.folded))
 		t.metrics.skippedUnnamed.Add(float64(counted.skipped.UnnamedType - was.skipped.UnnamedType))
 		t.metrics.skippedNoKey.Add(float64(counted.skipped.NoKey - was.skipped.NoKey))
-		t.rate.add(time.Now(), counted.read-was.read)
 	})
 }
 
@@ -214,14 +241,19 @@ func (t *tracker) update(change func()) {
 	t.beat()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	change()
 	s := &t.seen
+	was := s.State
+	change()
+	if s.State != was {
+		t.metrics.is(s.State)
+	}
 	s.Position, s.Entries, s.Events = t.at.Position.String(), t.at.Entries, t.at.Events
 	if t.tailSeen {
 		s.Tail = t.tail.String()
 	}
 	s.LagEvents, s.LagSeconds = t.lag()
 	s.CaughtUp = t.caughtUp()
+	t.metrics.uncommitted.Set(float64(max(0, t.folding.read-t.counted.read)))
 	t.metrics.lagEvents.Set(float64(s.LagEvents))
 	t.metrics.lagSeconds.Set(float64(s.LagSeconds))
 }
@@ -269,7 +301,8 @@ func (t *tracker) snapshot() contract.Partition {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := t.seen
-	s.EventsPerSecond = math.Round(t.rate.at(time.Now())*10) / 10
+	now := time.Now()
+	s.EventsPerSecond, s.EtaSeconds = math.Round(t.rate.at(now)*10)/10, t.eta(now)
 	if s.Problem == nil {
 		s.Problem = t.ack
 	}
@@ -278,25 +311,4 @@ func (t *tracker) snapshot() contract.Partition {
 		s.Problem = &copied
 	}
 	return s
-}
-
-// rateWindow is how far back the rate looks, roughly.
-const rateWindow = 5 * time.Second
-
-// rate is an exponentially weighted moving average of events per second.
-type rate struct {
-	perSecond float64
-	last      time.Time
-}
-
-func (r *rate) add(now time.Time, events int64) {
-	if r.last.IsZero() {
-		r.last = now
-	}
-	r.perSecond = r.at(now) + float64(events)/rateWindow.Seconds()
-	r.last = now
-}
-
-func (r *rate) at(now time.Time) float64 {
-	return r.perSecond * math.Exp(-now.Sub(r.last).Seconds()/rateWindow.Seconds())
 }

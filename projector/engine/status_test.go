@@ -4,28 +4,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
-
 	"github.com/refold-dev/refold/projector"
 	"github.com/refold-dev/refold/projector/contract"
 	"github.com/refold-dev/refold/projector/fault"
 	"github.com/refold-dev/refold/projector/readmodel"
 	"github.com/refold-dev/refold/projector/stream"
 )
-
-func TestMetricsFollowTheConventions(t *testing.T) {
-	registry := prometheus.NewRegistry()
-	NewMetrics(registry).retries.WithLabelValues("x").Inc()
-	families, err := registry.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	problems, err := promlint.NewWithMetricFamilies(families).Lint()
-	if err != nil || len(problems) > 0 {
-		t.Errorf("%v %v", err, problems)
-	}
-}
 
 func TestBackoffGrowsToItsMost(t *testing.T) {
 	b := backoff{first: 50 * time.Millisecond, most: 5 * time.Second}

@@ -22,6 +22,7 @@ import (
 type surroundings struct {
 	log     *slog.Logger
 	metrics *prometheus.Registry
+	memory  int64 // bytes that the process may take, 0 for no bound
 }
 
 // folder is what the HTTP server shows.
@@ -34,10 +35,13 @@ type folder interface {
 
 // serve folds and answers until ctx ends.
 func serve(ctx context.Context, registry projector.Registry, o options, log *slog.Logger) int {
-	env := surroundings{log: log, metrics: prometheus.NewRegistry()}
+	env := surroundings{log: log, metrics: prometheus.NewRegistry(), memory: boundMemory(log)}
 	env.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	w, err := newWorker(o.contract)
 	defer w.close()
+	if err == nil {
+		err = checkMemory(env.memory, o.cacheMiB<<20)
+	}
 	if err == nil {
 		err = w.compile(registry)
 	}
@@ -81,7 +85,7 @@ func handler(w *worker, f folder, env surroundings) http.Handler {
 		out.Header().Set("Content-Type", "application/json")
 		encoder := json.NewEncoder(out)
 		encoder.SetIndent("", "  ")
-		_ = encoder.Encode(status(w, started, f.Status()))
+		_ = encoder.Encode(status(w, started, env.memory, f.Status()))
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(env.metrics, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", probe(f.Alive, "the loop has not moved for two minutes"))
@@ -90,15 +94,16 @@ func handler(w *worker, f folder, env surroundings) http.Handler {
 }
 
 // status is the whole of /statusz.
-func status(w *worker, started time.Time, p contract.Partition) contract.Status {
+func status(w *worker, started time.Time, memory int64, p contract.Partition) contract.Status {
 	return contract.Status{
-		Version:    contract.Version,
-		Projection: w.document.Projection,
-		Revision:   w.document.Revision,
-		Contract:   w.digest,
-		Build:      Version,
-		StartedAt:  started.UTC().Format(time.RFC3339),
-		Partitions: []contract.Partition{p},
+		Version:          contract.Version,
+		Projection:       w.document.Projection,
+		Revision:         w.document.Revision,
+		Contract:         w.digest,
+		Build:            Version,
+		StartedAt:        started.UTC().Format(time.RFC3339),
+		MemoryLimitBytes: memory,
+		Partitions:       []contract.Partition{p},
 	}
 }
 
@@ -119,14 +124,15 @@ type refused struct{ seen contract.Partition }
 func newRefused(w *worker, err error) *refused {
 	f := fault.As(err)
 	return &refused{contract.Partition{
-		Partition: partition,
-		Stream:    w.document.Source.Stream,
-		State:     contract.StateHalted,
-		Position:  projector.ID{}.String(),
-		Entries:   -1,
-		LagEvents: -1,
-		History:   contract.HistoryUnknown,
-		Problem:   problem(f),
+		Partition:  partition,
+		Stream:     w.document.Source.Stream,
+		State:      contract.StateHalted,
+		Position:   projector.ID{}.String(),
+		Entries:    -1,
+		LagEvents:  -1,
+		EtaSeconds: -1,
+		History:    contract.HistoryUnknown,
+		Problem:    problem(f),
 	}}
 }
 

@@ -20,7 +20,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 func TestStatuszIsWhatTheOperatorReads(t *testing.T) {
 	Version = "v1.2.3"
 	w := &worker{document: contract.Document{Projection: "shop/user-profile", Revision: "7f3k2m9q"}, digest: "9f86d081"}
-	got, err := json.MarshalIndent(status(w, time.Unix(1795412031, 0), contract.Partition{
+	got, err := json.MarshalIndent(status(w, time.Unix(1795412031, 0), 483183819, contract.Partition{
 		Stream:          "user_events",
 		State:           contract.StateHalted,
 		Claimed:         true,
@@ -31,6 +31,8 @@ func TestStatuszIsWhatTheOperatorReads(t *testing.T) {
 		Events:          999_990,
 		LagEvents:       1,
 		EventsPerSecond: 1234.5,
+		EtaSeconds:      -1,
+		Memory:          contract.Memory{UsedBytes: 1 << 20, BudgetBytes: 193273500},
 		Skipped:         contract.Skipped{UnnamedType: 7, NoKey: 3},
 		Rejected:        1,
 		History:         contract.HistoryComplete,

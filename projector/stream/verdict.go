@@ -72,7 +72,7 @@ func tooLarge(id projector.ID, size, most int) error {
 		Reason:  contract.ReasonEventTooLarge,
 		Message: fmt.Sprintf("it has at least %d bytes, and no more than %d fit into memory", size, most),
 		Remedy: fmt.Sprintf("raise the memory limit of the projector to at least %d MiB; nothing after this event is folded until then",
-			(size*EventShare+mebibyte-1)/mebibyte),
+			(contract.MemoryLimitFor(int64(size)*EventShare)+mebibyte-1)/mebibyte),
 		Permanent: true,
 		EventID:   id.String(),
 		Err:       errTooLarge,
