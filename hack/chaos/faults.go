@@ -45,9 +45,11 @@ func (w *world) flood(ctx context.Context, s step) error {
 	if s.flood == 0 {
 		return nil
 	}
-	if s.starved {
-		if err := w.source.infect(thinLine); err != nil {
-			return err
+	if s.floodSick.Type != "" {
+		for _, of := range sides[s.floodSide] {
+			if err := of(w).infect(s.floodSick); err != nil {
+				return err
+			}
 		}
 	}
 	w.floods <- s.flood
@@ -65,9 +67,6 @@ func (w *world) flood(ctx context.Context, s step) error {
 // mostApart is how long is waited for lanes that are apart.
 const mostApart = 3 * time.Second
 
-// thinLine lets a flood through in many seconds.
-var thinLine = sickness{"bandwidth", "downstream", map[string]int{"rate": 1000}}
-
 // between counts a kill that fell while lanes were apart.
 func (w *world) between(ctx context.Context, f fault) {
 	if l, err := w.ledger(ctx); err == nil && len(l.lanes) > 0 {
@@ -80,8 +79,8 @@ func (w *world) killProjector(ctx context.Context, s step) error {
 		return err
 	}
 	w.between(ctx, s.fault)
-	if s.starved {
-		if err := w.heal(sides[0]); err != nil {
+	if s.floodSick.Type != "" {
+		if err := w.heal(sides[s.floodSide]); err != nil {
 			return err
 		}
 	}

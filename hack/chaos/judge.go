@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/refold-dev/refold/hack/chaos/history"
+	"github.com/refold-dev/refold/projector/contract"
 )
 
 // snapshot is all of Redis but the stream, as of one moment.
@@ -210,6 +213,28 @@ func (w *world) judgeTail(ctx context.Context) error {
 		}
 	}
 	return w.judge(ctx, w.model.Keys())
+}
+
+// judgeWords wants that nobody complains of somebody else's writes: there are
+// none, but for one who has a successor and has not noticed. A store that
+// refuses what is wrong would else hide it.
+func (w *world) judgeWords() error {
+	for _, p := range w.processes[w.heard:] {
+		said, err := os.ReadFile(p.log)
+		if err != nil {
+			return err
+		}
+		if bytes.Contains(said, []byte("a successor holds the partition")) {
+			continue
+		}
+		for line := range bytes.Lines(said) {
+			if bytes.Contains(line, []byte(contract.ReasonNotOwned)) {
+				return fmt.Errorf("a projector says what is not so: %s: %s", p.log, line)
+			}
+		}
+	}
+	w.heard = len(w.processes) - 1 // it speaks on
+	return nil
 }
 
 // errUnclaimed says that there is no ledger.

@@ -81,6 +81,26 @@ func TestTheJudgeSeesWhatIsWrong(t *testing.T) {
 	}
 }
 
+func TestSomeKeysAreTheEndsAndAShareOfTheMiddle(t *testing.T) {
+	var keys []string
+	for i := range 5000 {
+		keys = append(keys, strconv.Itoa(i))
+	}
+	seen := setOf(nil)
+	for _, share := range []float64{0, 0.25, 0.5, 0.75, 0.999_999} {
+		chosen := some(keys, share)
+		if len(chosen) != mostJudged+100 || len(setOf(chosen)) != len(chosen) || chosen[0] != "0" || chosen[len(chosen)-1] != "4999" {
+			t.Errorf("share %v: %d keys from %s to %s", share, len(chosen), chosen[0], chosen[len(chosen)-1])
+		}
+		for _, key := range chosen {
+			seen[key] = true
+		}
+	}
+	if len(seen) < len(keys)-1 {
+		t.Errorf("%d of %d keys can be chosen", len(seen), len(keys))
+	}
+}
+
 func TestALostEntityIsCountedByItsEvents(t *testing.T) {
 	model := newModel()
 	s := exact(model)

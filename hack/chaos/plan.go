@@ -44,11 +44,12 @@ type step struct {
 	share  float64 // how far back from the position
 	judge  bool    // judge right after it
 	// flood is how many events come at once before the fault, which then waits
-	// until the ledger has lanes apart; 0: none. A starved flood comes through a
-	// thin line, so that the projector is behind for seconds.
-	flood   int
-	starved bool
-	next    setting
+	// until the ledger has lanes apart; 0: none. The proxies of a side may be
+	// sick from before it until the fault is done.
+	flood     int
+	floodSide int
+	floodSick sickness
+	next      setting
 }
 
 // setting is how the next projector is started.
@@ -107,10 +108,20 @@ func (p *planner) step() step {
 	return s
 }
 
+// floodSick are a source behind a thin line, so that the projector is behind for
+// seconds, and a target far away, so that what is folded and loaded meanwhile
+// overtakes commits.
+var floodSick = []sickness{
+	{"bandwidth", "downstream", map[string]int{"rate": 1000}},
+	{"latency", "upstream", map[string]int{"latency": 10, "jitter": 10}},
+}
+
 // flood makes the fault one that falls between the commits of two lanes.
 func (p *planner) flood(s *step) {
 	s.flood = 10_000 + p.random.IntN(30_000)
-	s.starved = s.fault == killProjector && p.random.IntN(6) == 0
+	if n := p.random.IntN(6); s.fault == killProjector && n < len(floodSick) {
+		s.floodSide, s.floodSick = n, floodSick[n]
+	}
 	s.after = p.between(0, 30+p.random.IntN(200))
 	if s.where == "before-commit" || s.where == "commit-reply-lost" || s.where == "committed" {
 		s.nth = 1 + p.random.IntN(1+p.random.IntN(200))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -109,10 +110,14 @@ func (r *run) failed(ctx context.Context, w *world, n int, err error) error {
 
 func (r *run) allRounds(ctx context.Context, w *world, n int, random *rand.Rand, isWide bool) error {
 	p := &planner{random: random, failpoints: r.failpoints, turn: n, wide: isWide}
-	if err := w.replace(p.setting()); err != nil {
+	first := p.setting()
+	if isWide { // it has seen all entities, and lets go of many
+		first.cacheMiB = 1
+	}
+	if err := w.replace(first); err != nil {
 		return err
 	}
-	if isWide { // the first projector knows of each entity that it has seen, and lets go of many
+	if isWide {
 		if err := r.round(ctx, w, round{bursts: []int{1}, first: 10_000 + random.IntN(30_000)}); err != nil {
 			return fmt.Errorf("before round 1: %w", err)
 		}
@@ -176,7 +181,7 @@ func (w *world) settle(ctx context.Context) error {
 	}); err != nil {
 		return fmt.Errorf("I7: %w", err)
 	}
-	if err := w.judgeTail(ctx); err != nil {
+	if err := errors.Join(w.judgeTail(ctx), w.judgeWords()); err != nil {
 		return err
 	}
 	w.model.Settle(tail)

@@ -31,6 +31,7 @@ type world struct {
 	current   *projector // the one that is to fold
 	processes []*projector
 	started   int
+	heard     int   // processes of which all was judged that they have said
 	settled   int64 // events that were judged at the tail
 }
 
