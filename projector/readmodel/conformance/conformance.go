@@ -46,6 +46,7 @@ func Run(t *testing.T, start func(t *testing.T) Server) {
 		"an entity that was never there and is not there needs no write":   neverThere,
 		"ten thousand entities are one commit":                             large,
 		"an old epoch's commit changes nothing":                            fenced,
+		"nor is the successor's entity called foreign":                     fencedByItsMaker,
 		"two claims, two writers: only the last one writes":                twoWriters,
 		"a process does not take back what a successor holds":              neverTakesBack,
 		"a claim whose reply was lost can be made again":                   lostClaim,

@@ -45,6 +45,18 @@ func fenced(t *testing.T, b *bench) {
 	unchanged(t, b, was)
 }
 
+// fencedByItsMaker: the entity that an old claim would make is there already, made
+// by the successor. That is no foreign key.
+func fencedByItsMaker(t *testing.T, b *bench) {
+	old, cp := b.claim(t, b.open(t), claim)
+	b.commit(t, old, at(cp, 1), b.user(t, "1", projector.IntegerValue(1)))
+	successor, next := b.claim(t, b.open(t), claim)
+	b.commit(t, successor, at(next, 2), b.user(t, "2", projector.IntegerValue(2)))
+	was := b.server.Everything(t)
+	wantFenced(t, b.try(old, at(cp, 2), b.user(t, "2", projector.IntegerValue(2))))
+	unchanged(t, b, was)
+}
+
 func twoWriters(t *testing.T, b *bench) {
 	one, two := b.open(t), b.open(t)
 	for round := range uint64(5) {

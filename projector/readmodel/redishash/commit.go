@@ -96,9 +96,22 @@ func (p *partition) free(t *transaction) error {
 		return nil
 	}
 	if err := p.firstForeign(p.wire, t.created); err != nil {
-		return err
+		return p.unlessFenced(err)
 	}
 	return errContended // it was there for a moment
+}
+
+// unlessFenced asks who holds the partition now, before anybody else is blamed: a
+// successor may have made the key.
+func (p *partition) unlessFenced(err error) error {
+	if err := p.wire.Send(p.look); err != nil {
+		return redisFault(err)
+	}
+	p.seen.err = p.readWatch()
+	if fenced := p.holds(); fenced != nil {
+		return fenced
+	}
+	return err
 }
 
 // firstForeign names the first of keys that exists; nil when none does.
