@@ -60,6 +60,7 @@ type setting struct {
 
 // planner draws. Failpoints take turns, so that each is died at.
 type planner struct {
+	large      bool // something large comes in this history
 	random     *rand.Rand
 	failpoints []string
 	turn       int
@@ -149,10 +150,14 @@ func (p *planner) fault() fault {
 }
 
 func (p *planner) setting() setting {
-	return setting{
+	s := setting{
 		cacheMiB:  []int{0, 1, 1, 4}[p.random.IntN(4)],
-		memoryMiB: []int{32, 64, 512}[p.random.IntN(3)],
+		memoryMiB: []int{40, 64, 512}[p.random.IntN(3)],
 	}
+	if p.large { // an event may take a thirty-second of the limit
+		s.memoryMiB = 4096
+	}
+	return s
 }
 
 func (p *planner) between(least, most int) time.Duration {

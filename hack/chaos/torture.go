@@ -109,7 +109,8 @@ func (r *run) failed(ctx context.Context, w *world, n int, err error) error {
 }
 
 func (r *run) allRounds(ctx context.Context, w *world, n int, random *rand.Rand, isWide bool) error {
-	p := &planner{random: random, failpoints: r.failpoints, turn: n, wide: isWide}
+	isLarge := r.large && n%largeEvery == 1
+	p := &planner{random: random, failpoints: r.failpoints, turn: n, wide: isWide, large: isLarge}
 	first := p.setting()
 	if isWide { // it has seen all entities, and lets go of many
 		first.cacheMiB = 1
@@ -123,7 +124,7 @@ func (r *run) allRounds(ctx context.Context, w *world, n int, random *rand.Rand,
 		}
 	}
 	for i := range r.rounds {
-		plan := p.round(r.large && n%largeEvery == 1 && i == r.rounds-1)
+		plan := p.round(isLarge && i == r.rounds-1)
 		began := time.Now()
 		if err := r.round(ctx, w, plan); err != nil {
 			return fmt.Errorf("round %d: %w", i+1, err)
