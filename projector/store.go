@@ -30,9 +30,15 @@ func (s *State) MarkStored() {
 	s.inStore, s.changed, s.doubted = s.exists, false, false
 }
 
+// mostKept is how many bytes of text a state keeps that is nobody's.
+const mostKept = 1 << 10
+
 // Clear makes s an entity that does not exist and that no store knows; it keeps
-// the memory.
+// the memory, but for a large text's.
 func (s *State) Clear() {
+	if cap(s.text) > mostKept {
+		s.text = nil
+	}
 	clear(s.slots)
 	s.text, s.live = s.text[:0], 0
 	s.exists, s.inStore, s.changed, s.doubted = false, false, false, false

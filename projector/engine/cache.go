@@ -26,6 +26,13 @@ type entry struct {
 // size and the share of the index and of the ring.
 const entryBytes = int64(unsafe.Sizeof(entry{})) + 40
 
+// A large entity takes so many times what a room does. To find such ones among
+// others so many are looked at in a row.
+const (
+	largeRooms = 4
+	mostLooks  = 4096
+)
+
 // The keys of evicted entities may take a share of the budget beside it: with
 // 32 MiB of cache they are three million.
 const (
@@ -40,6 +47,7 @@ const (
 type cache struct {
 	budget int64
 	bytes  int64
+	large  int // entities that are large
 	index  index
 	rooms  rooms
 	ring   []*entry
@@ -56,7 +64,7 @@ type cache struct {
 }
 
 func newCache(schema *projector.Schema, budget int64) *cache {
-	return &cache{budget: budget, index: newIndex(), rooms: rooms{schema: schema}}
+	return &cache{budget: budget, index: newIndex(), rooms: newRooms(schema)}
 }
 
 func (c *cache) hash(key string) uint64 { return c.index.hash(key) }
@@ -128,6 +136,9 @@ func (c *cache) remove(e *entry) {
 	c.ring[last] = nil
 	c.ring = c.ring[:last]
 	c.bytes -= e.bytes
+	if c.isLarge(e) {
+		c.large--
+	}
 	e.key, e.bytes, e.dirty = "", 0, false
 	e.state.Clear()
 	c.rooms.give(e)
@@ -137,26 +148,51 @@ func (c *cache) remove(e *entry) {
 func (c *cache) weigh(e *entry) int64 {
 	bytes := entryBytes + int64(len(e.key)) + e.state.Bytes()
 	c.bytes += bytes - e.bytes
+	if c.isLarge(e) {
+		c.large--
+	}
 	e.bytes = bytes
+	if c.isLarge(e) {
+		c.large++
+	}
 	return bytes
+}
+
+// isLarge says whether to let the entity go frees memory: a room stays.
+func (c *cache) isLarge(e *entry) bool { return e.bytes > largeRooms*c.rooms.bytes }
+
+// full says that there are more bytes than the budget, wasteful that there are
+// with the rooms that stand empty, and that something can be done about it.
+func (c *cache) full() bool { return c.bytes > c.budget }
+func (c *cache) wasteful() bool {
+	return c.large > 0 && c.bytes+int64(len(c.rooms.spare))*c.rooms.bytes > c.budget
 }
 
 // shrink lets clean entries go until the budget is kept, or only those are left
 // that must stay.
 func (c *cache) shrink() {
-	for looked := 0; c.bytes > c.budget && looked < 2*len(c.ring)+1 && len(c.ring) > 0; looked++ {
+	for looked := 0; (c.full() || c.wasteful() && looked < mostLooks) && looked < 2*len(c.ring)+1 && len(c.ring) > 0; looked++ {
 		if c.hand >= len(c.ring) {
 			c.hand = 0
 		}
 		e := c.ring[c.hand]
-		switch {
-		case e.dirty, e.sent > c.settled, e.used:
-			e.used = false
-			c.hand++
-		default:
+		if c.mayGo(e) {
 			c.evict(e)
+			continue
 		}
+		e.used = false
+		c.hand++
 	}
+}
+
+func (c *cache) mayGo(e *entry) bool {
+	switch {
+	case e.dirty, e.sent > c.settled:
+		return false
+	case c.full():
+		return !e.used
+	}
+	return c.isLarge(e)
 }
 
 func (c *cache) evict(e *entry) {
@@ -172,6 +208,7 @@ func (c *cache) evict(e *entry) {
 
 // forget lets everything go.
 func (c *cache) forget() {
-	c.index, c.rooms, c.ring, c.bytes, c.hand = newIndex(), rooms{schema: c.rooms.schema}, nil, 0, 0
+	c.index, c.rooms, c.ring, c.bytes, c.hand = newIndex(), newRooms(c.rooms.schema), nil, 0, 0
+	c.large = 0
 	c.whole, c.evicted = false, filter{}
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"math/bits"
+	"unsafe"
 
 	"github.com/refold-dev/refold/projector"
 )
@@ -35,9 +36,16 @@ const (
 // rooms makes entries and takes them back.
 type rooms struct {
 	schema *projector.Schema
+	bytes  int64 // of one
 	blocks [][]room
 	built  int
 	spare  []*entry
+}
+
+func newRooms(schema *projector.Schema) rooms {
+	r := rooms{schema: schema}
+	r.bytes = int64(unsafe.Sizeof(room{})) + int64(r.textBytes())
+	return r
 }
 
 func (r *rooms) take() *entry {
