@@ -12,7 +12,7 @@ import (
 const (
 	mostDirty      = 2048 * readmodel.Lanes // entities: a lane is then some milliseconds of the server's time
 	mostDirtyBytes = 64 * mebibyte
-	dirtyShare     = 2    // of the cache
+	dirtyShare     = 3    // of the cache
 	mostTogether   = 2048 // entities of a commit of all lanes
 	togetherShare  = 4    // of mostDirtyBytes
 	fewEntities    = 64   // of a commit that is not worth another goroutine

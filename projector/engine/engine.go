@@ -91,7 +91,7 @@ type Pace struct {
 	Grace       time.Duration // for what is under way when stopped: 3 s
 	CommitAge   time.Duration // behind, the longest that an event waits for its commit: 2 s
 	BatchEvents int           // events a read: 2,000
-	BatchBytes  int           // bytes a read, aimed at: 4 MiB or a sixteenth of CacheBytes
+	BatchBytes  int           // bytes a read, aimed at: 4 MiB or 1/32 of CacheBytes
 	EventBytes  int           // bytes of one event at most: stream.EventShare of Go's memory limit
 }
 
@@ -122,7 +122,7 @@ func (p Pace) withDefaults(cacheBytes int64) Pace {
 	orDefault(&p.Grace, 3*time.Second)
 	orDefault(&p.CommitAge, 2*time.Second)
 	orDefault(&p.BatchEvents, 2_000)
-	orDefault(&p.BatchBytes, int(min(4*mebibyte, cacheBytes/16)))
+	orDefault(&p.BatchBytes, int(min(4*mebibyte, cacheBytes/32)))
 	orDefault(&p.EventBytes, int(processMemory()/stream.EventShare))
 	return p
 }

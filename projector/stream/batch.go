@@ -19,6 +19,7 @@ type Batch struct {
 
 	owner  *Reader
 	most   int  // bytes of an entry, 0 for no bound
+	kept   int  // bytes of the largest buffer that is kept
 	more   bool // there were entries after Last
 	buf    []byte
 	pos    int // of the first byte in buf that is not decoded
@@ -39,7 +40,7 @@ const (
 // of the batch is. It may be called by any goroutine, and again.
 func (b *Batch) Release() {
 	if b.owner != nil {
-		b.owner.keep(memory{b.buf, b.fields, b.Events})
+		b.owner.keep(memory{b.buf, b.fields, b.Events}, b.kept)
 	}
 	b.owner, b.buf, b.fields, b.Events = nil, nil, nil, nil
 }
@@ -51,8 +52,8 @@ type memory struct {
 	events []projector.Event
 }
 
-func (r *Reader) keep(m memory) {
-	if cap(m.buf) > keptBuffer || cap(m.fields) > keptFields {
+func (r *Reader) keep(m memory, largest int) {
+	if cap(m.buf) > largest || cap(m.fields) > keptFields {
 		return
 	}
 	r.mu.Lock()
@@ -69,7 +70,7 @@ func (r *Reader) newBatch(position projector.ID) *Batch {
 	if last := len(r.free) - 1; last >= 0 {
 		m, r.free = r.free[last], r.free[:last]
 	}
-	return &Batch{owner: r, Last: position, Entries: -1, Events: m.events[:0], buf: m.buf[:0], fields: m.fields[:0]}
+	return &Batch{owner: r, kept: keptBuffer, Last: position, Entries: -1, Events: m.events[:0], buf: m.buf[:0], fields: m.fields[:0]}
 }
 
 // room makes room for n more bytes, or for some of them: a length is believed up
@@ -82,7 +83,7 @@ func (b *Batch) room(n int) {
 	if cap(b.buf)-len(b.buf) >= n {
 		return
 	}
-	larger := make([]byte, len(rest), max(firstBuffer, min(2*cap(b.buf), keptBuffer), len(rest)+n))
+	larger := make([]byte, len(rest), max(firstBuffer, min(2*cap(b.buf), b.kept), len(rest)+n))
 	copy(larger, rest)
 	b.buf, b.pos = larger, 0
 }

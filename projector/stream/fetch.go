@@ -39,7 +39,7 @@ func (r *Reader) fetch(ctx context.Context, c claim, limit Limit, block time.Dur
 		return nil, err
 	}
 	b := r.newBatch(c.position)
-	b.most = limit.Most
+	b.most, b.kept = limit.Most, min(b.kept, 2*limit.Bytes)
 	stop := context.AfterFunc(ctx, r.wire.close)
 	info, err := r.exchange(ctx, b, limit, block)
 	if err == nil {

@@ -72,7 +72,7 @@ func TestWhatIsTooLargeSaysWhatToDo(t *testing.T) {
 	f := fault.As(tooLarge(projector.ID{Ms: 1795412031120, Seq: 1}, 64<<20, 8<<20))
 	want := fault.Error{Reason: contract.ReasonEventTooLarge, Permanent: true, EventID: "1795412031120-1", Err: errTooLarge,
 		Message: "it has at least 67108864 bytes, and no more than 8388608 fit into memory",
-		Remedy:  "raise the memory limit of the projector to at least 2276 MiB; nothing after this event is folded until then"}
+		Remedy:  "raise the memory limit of the projector to at least 2845 MiB; nothing after this event is folded until then"}
 	if *f != want {
 		t.Errorf("got %+v\nwant %+v", *f, want)
 	}

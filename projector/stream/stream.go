@@ -33,11 +33,11 @@ type Limit struct {
 
 // EventShare is the part of Go's memory limit that one event may take, and
 // Limit.Most is the limit divided by it. Where one such event follows another,
-// eleven times its size is in use beside the cache, which has two fifths: four
-// buffers of batches, two commits that grow, what is loaded, a state that is
-// replaced. Measured with limits of 64, 128 and 512 MiB: a share of 32 never ends
-// in a kill, 16 sometimes does, 12 always.
-const EventShare = 32
+// some fifteen times its size is in use beside the cache, which has two fifths:
+// four buffers of batches, two commits, what is loaded, states that grow. Measured
+// in containers of 64, 128 and 512 MiB: a share of 16 may end in a kill, 32 leaves
+// a sixth of the memory, 40 a quarter; a document of JSON takes some of that.
+const EventShare = 40
 
 // Reader reads one stream. Check, Read and Close are for one goroutine at a
 // time; Ack and DropGroup may be called beside them, and batches released, by
