@@ -41,10 +41,6 @@ func (b *bench) startProjector(p program, d contract.Document) (*projector, erro
 	if err != nil {
 		return nil, err
 	}
-	port, err := freePort()
-	if err != nil {
-		return nil, err
-	}
 	started := &projector{program: p, contract: filepath.Join(dir, contract.FileName), log: filepath.Join(dir, "log"), ended: make(chan struct{})}
 	if err := writeContract(started.contract, d); err != nil {
 		return nil, err
@@ -54,7 +50,7 @@ func (b *bench) startProjector(p program, d contract.Document) (*projector, erro
 		return nil, err
 	}
 	defer func() { _ = log.Close() }()
-	started.cmd = exec.Command(p.binary, "--contract", started.contract, "--listen", "127.0.0.1:"+port)
+	started.cmd = exec.Command(p.binary, "--contract", started.contract, "--listen", "127.0.0.1:0")
 	started.cmd.Env = append(os.Environ(), append(p.environment, goMemLimit(p.memoryLimitMiB))...)
 	started.cmd.Stderr = log
 	started.begun = time.Now()
