@@ -111,13 +111,25 @@ func (p *producer) append(ctx context.Context, entries []history.Entry) error {
 	return nil
 }
 
+// send appends entries, or the first of them. They go over one connection, behind
+// one that was taken: a server that is just loading its data refuses some of a
+// pipeline and takes the rest, and nothing could be put before that any more.
 func (p *producer) send(ctx context.Context, entries []history.Entry) error {
-	pipe := p.client.Pipeline()
-	for _, e := range entries {
-		pipe.XAdd(ctx, &goredis.XAddArgs{Stream: history.Stream, ID: e.ID.String(), Values: e.Values})
+	cn := p.client.Conn()
+	defer func() { _ = cn.Close() }()
+	if err := cn.XAdd(ctx, add(entries[0])).Err(); err != nil {
+		return err
+	}
+	pipe := cn.Pipeline()
+	for _, e := range entries[1:] {
+		pipe.XAdd(ctx, add(e))
 	}
 	_, err := pipe.Exec(ctx)
 	return err
+}
+
+func add(e history.Entry) *goredis.XAddArgs {
+	return &goredis.XAddArgs{Stream: history.Stream, ID: e.ID.String(), Values: e.Values}
 }
 
 // last waits for Redis and asks for the stream's last ID.
