@@ -35,7 +35,11 @@ func OpenWire(ctx context.Context, client *redis.Client) (*Wire, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Wire{cn: cn, buf: make([]byte, wireBuffer), ctx: context.Background()}, nil
+	return newWire(cn), nil
+}
+
+func newWire(cn net.Conn) *Wire {
+	return &Wire{cn: cn, buf: make([]byte, wireBuffer), ctx: context.Background()}
 }
 
 // Close may be called by another goroutine, to end what is under way.
