@@ -69,6 +69,11 @@ type ProjectionSpec struct {
 	// +required
 	ReadModel ReadModel `json:"readModel"`
 
+	// How a change of source, reducer or readModel is rebuilt, compared with what
+	// readers read, and published.
+	// +optional
+	Replay Replay `json:"replay,omitzero"`
+
 	// What happens to an event that cannot be folded.
 	// +optional
 	// +kubebuilder:default={onError: "Halt"}
