@@ -140,7 +140,7 @@ func (p *producer) last(ctx context.Context) (id history.ID, err error) {
 		case err == nil:
 			id, err = history.ParseID(info.LastGeneratedID)
 			return true, err
-		case goredis.HasErrorPrefix(err, "ERR no such key"):
+		case goredis.HasErrorPrefix(err, "no such key"):
 			return true, nil
 		}
 		return false, nil // away
