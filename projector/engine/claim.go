@@ -6,7 +6,7 @@ import (
 	"fmt"
 
 	"github.com/refold-dev/refold/projector/contract"
-	"github.com/refold-dev/refold/projector/engine/failpoint"
+	"github.com/refold-dev/refold/projector/failpoint"
 	"github.com/refold-dev/refold/projector/fault"
 	"github.com/refold-dev/refold/projector/readmodel"
 )

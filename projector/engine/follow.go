@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/refold-dev/refold/projector"
-	"github.com/refold-dev/refold/projector/engine/failpoint"
+	"github.com/refold-dev/refold/projector/failpoint"
 	"github.com/refold-dev/refold/projector/readmodel"
 	"github.com/refold-dev/refold/projector/stream"
 )

@@ -100,7 +100,7 @@ func (w *worker) connect() error {
 	if err != nil {
 		return err
 	}
-	w.store = redishash.New(client, w.schema, target.KeyPrefix)
+	w.store = redishash.New(client, w.schema, target.KeyPrefix, target.Cutover)
 	return nil
 }
 
