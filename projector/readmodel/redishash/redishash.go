@@ -79,7 +79,7 @@ var _ readmodel.Store = (*Store)(nil)
 
 // New makes a store; it dials nothing. The client must not retry commands by
 // itself: a commit that is sent twice is not a commit.
-func New(client *redis.Client, schema *projector.Schema, keyPrefix string) *Store {
+func New(client *redis.Client, schema *projector.Schema, keyPrefix, _ string) *Store {
 	host, _ := os.Hostname()
 	s := &Store{
 		client: client,
