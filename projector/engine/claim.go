@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/refold-dev/refold/projector/contract"
-	"github.com/refold-dev/refold/projector/engine/failpoint"
+	"github.com/refold-dev/refold/projector/failpoint"
 	"github.com/refold-dev/refold/projector/fault"
 	"github.com/refold-dev/refold/projector/readmodel"
 )
