@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/refold-dev/refold/projector"
+	"github.com/refold-dev/refold/projector/contract"
 	"github.com/refold-dev/refold/projector/failpoint"
 	"github.com/refold-dev/refold/projector/readmodel"
 	"github.com/refold-dev/refold/projector/stream"
@@ -17,11 +18,14 @@ const nearTail = 1000
 // follow checks the history and folds what is read, until something fails or
 // ctx ends.
 func (e *Engine) follow(ctx context.Context) error {
+	if e.bound != nil && e.at.Position.Compare(*e.bound) >= 0 {
+		return errReached // whatever has become of the log since
+	}
 	if err := e.check(ctx); err != nil {
 		return err
 	}
 	e.acks.to(e.at)
-	reads, stop := startReading(ctx, e.Reader, e.Pace, e.at.Position, e.at.Entries)
+	reads, stop := startReading(ctx, e.Reader, e.readingPace(), e.at.Position, e.at.Entries)
 	defer stop()
 	for ctx.Err() == nil {
 		r := e.next(ctx, reads)
@@ -42,8 +46,12 @@ func (e *Engine) follow(ctx context.Context) error {
 // check compares the stream with the position.
 func (e *Engine) check(ctx context.Context) error {
 	defer e.status.outside()()
+	e.Reader.Tolerate(e.takesWhatThereIs())
 	info, err := e.Reader.Check(ctx, e.at.Position, e.at.Entries)
 	e.status.checked(info)
+	if info.History == contract.HistoryIncomplete && !e.published && e.fresh() {
+		info, err = e.beginIncomplete(ctx, info, err)
+	}
 	if err == nil {
 		err = e.checkLanes(ctx)
 	}
@@ -54,6 +62,7 @@ func (e *Engine) check(ctx context.Context) error {
 		e.at.Entries = info.Entries
 	}
 	e.startFold()
+	e.status.resumed()
 	e.show()
 	return nil
 }
@@ -112,10 +121,27 @@ func (e *Engine) nextDue() <-chan time.Time {
 func (e *Engine) take(ctx context.Context, b *stream.Batch) error {
 	defer b.Release()
 	failpoint.Hit(failpoint.Read)
+	reached := e.bound != nil && e.cut(b)
 	e.status.read(b)
-	if len(b.Events) == 0 {
+	if len(b.Events) > 0 {
+		if err := e.foldBatch(ctx, b); err != nil {
+			return err
+		}
+	}
+	switch {
+	case reached:
+		e.pass()
+		return errReached
+	case len(b.Events) == 0:
 		return e.idle(ctx)
 	}
+	if err := e.sendDue(); err != nil || e.courtesy == nil {
+		return err
+	}
+	return e.giveWay(ctx, len(b.Events))
+}
+
+func (e *Engine) foldBatch(ctx context.Context, b *stream.Batch) error {
 	if !e.unsent() {
 		e.unsentSince = time.Now()
 	}
@@ -126,7 +152,7 @@ func (e *Engine) take(ctx context.Context, b *stream.Batch) error {
 	e.fold.at.Entries = b.Entries
 	e.show()
 	e.behind = isBehind(b)
-	return e.sendDue()
+	return nil
 }
 
 // foldAll folds events. It ends early when ctx does.
@@ -191,6 +217,9 @@ func (e *Engine) idle(ctx context.Context) error {
 	}
 	e.retry.reset()
 	e.status.progress()
+	if e.until != nil {
+		return errReached // as far as it comes for now: the claim tells whether that is still wanted
+	}
 	return nil
 }
 

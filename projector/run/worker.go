@@ -1,6 +1,7 @@
 package run
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -29,9 +30,12 @@ type worker struct {
 	document contract.Document
 	digest   string // hex SHA-256 of the contract's file
 	start    projector.ID
+	until    *projector.ID // nil: no end
+	log      string        // the source's name: its server, a space, its stream
 	schema   *projector.Schema
 	reducer  projector.Reducer
 	source   *redis.Client
+	target   *redis.Client // the store's
 	store    *redishash.Store
 }
 
@@ -68,15 +72,53 @@ func (w *worker) build() error {
 	case d.ErrorPolicy.OnError != contract.OnErrorHalt:
 		return fmt.Errorf("errorPolicy.onError: %q is none that this projector follows", d.ErrorPolicy.OnError)
 	}
-	from, err := projector.ParseStart(d.Source.From)
-	if err != nil {
-		return fmt.Errorf("source.from: %w", err)
+	if err := w.span(); err != nil {
+		return err
 	}
-	w.start = from.Prev()
+	if err := checkReplay(d); err != nil {
+		return err
+	}
+	var err error
 	if w.schema, err = projector.NewSchema(d.ReadModel.Fields); err != nil {
 		return err
 	}
 	return w.connect()
+}
+
+// span reads where the fold begins and ends.
+func (w *worker) span() error {
+	s := &w.document.Source
+	from, err := projector.ParseStart(s.From)
+	if err != nil {
+		return fmt.Errorf("source.from: %w", err)
+	}
+	w.start = from.Prev()
+	if s.Until == "" {
+		return nil
+	}
+	until, err := projector.ParseEnd(s.Until)
+	switch {
+	case err != nil:
+		return fmt.Errorf("source.until: %w", err)
+	case until.Compare(from) < 0:
+		return fmt.Errorf("source.until: %s lies before source.from %s", s.Until, s.From)
+	}
+	w.until = &until
+	return nil
+}
+
+// checkReplay looks at what says how a revision comes beside another one.
+func checkReplay(d *contract.Document) error {
+	target := d.ReadModel.RedisHash
+	switch {
+	case !slices.Contains([]string{"", contract.CutoverRename, contract.CutoverPointer}, target.Cutover):
+		return fmt.Errorf("readModel.redisHash.cutover: %q is none that this projector knows", target.Cutover)
+	case !slices.Contains([]string{"", contract.HistoryRequired, contract.HistoryAvailable}, d.Replay.History):
+		return fmt.Errorf("replay.history: %q is none that this projector knows", d.Replay.History)
+	case d.Replay.MaxEventsPerSecond < 0:
+		return errors.New("replay.maxEventsPerSecond: it must not be negative")
+	}
+	return nil
 }
 
 // compile builds the reducer. What is dropped needs none.
@@ -95,13 +137,24 @@ func (w *worker) connect() error {
 	if w.source, err = redisconn.New(redisconn.Source, w.document.Source.Redis); err != nil {
 		return err
 	}
+	where, err := redisconn.Normal(redisconn.Source, w.document.Source.Redis)
+	if err != nil {
+		return err
+	}
+	w.log = where + " " + w.document.Source.Stream
 	target := w.document.ReadModel.RedisHash
 	client, err := redisconn.New(redisconn.ReadModel, target.Redis)
 	if err != nil {
 		return err
 	}
+	w.target = client
 	w.store = redishash.New(client, w.schema, target.KeyPrefix, target.Cutover)
 	return nil
+}
+
+// probe makes a small round trip to each server.
+func (w *worker) probe(ctx context.Context) error {
+	return errors.Join(w.source.Ping(ctx).Err(), w.target.Ping(ctx).Err())
 }
 
 func (w *worker) close() {
@@ -115,8 +168,11 @@ func (w *worker) close() {
 
 // newReader makes a reader of its own: each is used by one goroutine.
 func (w *worker) newReader() *stream.Reader {
-	d := &w.document
-	return stream.NewReader(w.source, d.Source, fmt.Sprintf("refold:%s:%s", d.Projection, d.Revision))
+	return w.readerOf(w.document.Source, w.document.Revision)
+}
+
+func (w *worker) readerOf(s contract.Source, revision string) *stream.Reader {
+	return stream.NewReader(w.source, s, fmt.Sprintf("refold:%s:%s", w.document.Projection, revision))
 }
 
 func (w *worker) engine(o options, env surroundings) *engine.Engine {
@@ -128,7 +184,11 @@ func (w *worker) engine(o options, env surroundings) *engine.Engine {
 			Revision:   d.Revision,
 			Partition:  partition,
 			Start:      w.start,
+			Source:     w.log,
 		},
+		Until:      w.until,
+		Replay:     d.Replay,
+		Probe:      w.probe,
 		Stream:     d.Source.Stream,
 		Reader:     w.newReader(),
 		Acker:      w.newReader(),
