@@ -160,7 +160,8 @@ func TestAModelThatRefusesTheNextRevisionLeavesTheOldOneRunning(t *testing.T) {
 	p := w.ready()
 	first := w.refresh(p).Status.ActiveRevision
 	// The first event arrives after the last reading, and the pod falls silent.
-	w.projectors().ledgers[w.namespace+"/user-profile"].events = 7
+	m := w.projectors().model(w)
+	m.events[m.active] = 7
 	w.projectors().length = 7
 	w.projectors().silent = true
 	w.edit(p, newFold)

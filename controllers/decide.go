@@ -37,8 +37,8 @@ func (s *scope) input(now time.Time) plan.Input {
 	return plan.Input{
 		Now:     now,
 		Desired: s.desired.Revision,
-		Spec:    plan.ReplaySpecOf(&s.projection.Spec),
-		Moved:   s.moved(),
+		Spec:    plan.ReplaySpecOf(s.projection.Spec),
+		Store:   databaseOf(s.desired),
 		Invalid: s.invalid,
 		Rival:   s.rival,
 		Target:  plan.TargetOf(&s.projection.Spec),
@@ -48,13 +48,7 @@ func (s *scope) input(now time.Time) plan.Input {
 	}
 }
 
-// moved tells whether the spec names another server or database for the read
-// model than the one that readers read.
-func (s *scope) moved() bool {
-	active := s.termsOf(s.projection.Status.ActiveRevision)
-	return active != nil && databaseOf(active.contract) != databaseOf(s.desired)
-}
-
+// databaseOf is the server and database of the read model.
 func databaseOf(d contract.Document) string { return targetOf(d).Database }
 
 func targetOf(d contract.Document) plan.Target {

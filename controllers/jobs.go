@@ -179,16 +179,15 @@ func (r *Reconciler) stillRuns(s *scope, revision string) bool {
 	return slices.ContainsFunc(s.projectorPods(revision), func(pod *corev1.Pod) bool { return !r.overdue(pod) })
 }
 
-// collectJobs removes the Jobs of replays whose result is in status, or that
-// nobody wants any more. The one that failed before the present one stays: it says
-// why.
+// collectJobs removes the Jobs of replays that plan forgets, but not before status
+// holds what it has decided.
 func (r *Reconciler) collectJobs(ctx context.Context, s *scope) (ctrl.Result, error) {
 	if s.unwritten() {
 		return ctrl.Result{}, nil
 	}
 	for i := range s.jobs {
 		job := &s.jobs[i]
-		if !isReplayJob(job) || s.wants(job) {
+		if !isReplayJob(job) || !slices.Contains(s.decision.Forget, job.Labels[v1alpha1.RevisionLabel]) {
 			continue
 		}
 		if err := r.remove(ctx, job, "Job"); err != nil {
@@ -198,14 +197,14 @@ func (r *Reconciler) collectJobs(ctx context.Context, s *scope) (ctrl.Result, er
 	return ctrl.Result{}, nil
 }
 
+// wants tells whether a Job is a try of the work that plan asks for.
 func (s *scope) wants(job *batchv1.Job) bool {
 	work := s.decision.Job
 	if work == nil || job.Labels[v1alpha1.RevisionLabel] != work.Revision ||
 		resources.ComponentOf(job.Labels) != componentOf[work.Kind] {
 		return false
 	}
-	attempt := attemptOf(job)
-	return attempt == work.Attempt || attempt == work.Attempt-1
+	return true
 }
 
 // failureOf is what the last try of a work has come to, nil if none has failed.

@@ -44,32 +44,32 @@ func (s *scope) revisionNames() []string {
 }
 
 func (s *scope) knownRevision(name string) plan.Known {
-	out := plan.Known{
-		Name:     name,
-		Running:  s.runs(name),
-		Job:      s.jobAbout(name),
-		Runnable: s.termsOf(name) != nil,
+	out := plan.Known{Name: name, Running: s.runs(name), Job: s.jobAbout(name)}
+	if terms := s.termsOf(name); terms != nil {
+		out.Runnable, out.Store = true, databaseOf(terms.contract)
 	}
 	if status := revisionIn(&s.projection.Status, name); status != nil {
 		out.State, out.Diff = status.State, status.Diff
 		out.PromotedAt, out.RetainedUntil = timeOf(status.PromotedAt), timeOf(status.RetainedUntil)
+		out.Completed, out.Events = status.Completed, eventsOf(&s.projection.Status, status)
+		out.Claimed = status.LastAckedID != ""
 	}
 	if found, ok := s.readings[name]; ok {
 		out.Projector = found.projector()
+		out.Claimed = out.Claimed || found.claimed()
 	}
-	out.CaughtUpOnce = caughtUpBefore(out) || out.Projector != nil && out.Projector.CaughtUp
 	return out
 }
 
-// caughtUpBefore is derived from where a revision stands, so that it outlives the
-// operator.
-func caughtUpBefore(k plan.Known) bool {
-	switch k.State {
-	case v1alpha1.RevisionVerifying, v1alpha1.RevisionHeld, v1alpha1.RevisionPromoting,
-		v1alpha1.RevisionActive, v1alpha1.RevisionRetained:
-		return true
+// eventsOf is what a revision has folded, as status last said.
+func eventsOf(status *v1alpha1.ProjectionStatus, revision *v1alpha1.RevisionStatus) int64 {
+	switch {
+	case revision.Name == status.ActiveRevision:
+		return status.Events
+	case revision.Progress != nil:
+		return revision.Progress.Events
 	}
-	return !k.PromotedAt.IsZero()
+	return 0
 }
 
 func (s *scope) runs(revision string) bool {

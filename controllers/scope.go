@@ -29,6 +29,7 @@ type scope struct {
 	readings   map[string]reading   // readProjectors, stop; by revision
 	terms      map[string]*terms    // observe; ask termsOf
 	decision   plan.Decision        // decide
+	dropping   *terms               // stop, giveUp: by which all is dropped
 	verdict    *verdict             // say
 	ended      bool                 // end: no later phase runs
 	gone       bool                 // the Projection needs no status any more
