@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -52,11 +53,16 @@ func (r *Reconciler) invalidSpec(s *scope) *plan.Fault {
 func (s *scope) myClaim(r *Reconciler) plan.Claim {
 	claim := r.specClaim(s.projection)
 	for _, name := range keptRevisions(s.projection) {
-		if terms := s.termsOf(name); terms != nil && targetOf(terms.contract).Covers(claim.Target) {
+		if terms := s.termsOf(name); terms != nil && covers(targetOf(terms.contract), claim.Target) {
 			claim.Held = true
 		}
 	}
 	return claim
+}
+
+// covers tells whether every key of part belongs to whole.
+func covers(whole, part plan.Target) bool {
+	return whole.Database == part.Database && strings.HasPrefix(part.Prefix, whole.Prefix)
 }
 
 // keptRevisions are the revisions that have keys, or are about to.

@@ -187,7 +187,8 @@ func (r *Reconciler) collectJobs(ctx context.Context, s *scope) (ctrl.Result, er
 	}
 	for i := range s.jobs {
 		job := &s.jobs[i]
-		if !isReplayJob(job) || !slices.Contains(s.decision.Forget, job.Labels[v1alpha1.RevisionLabel]) {
+		forgotten := slices.Contains(s.decision.Forget, job.Labels[v1alpha1.RevisionLabel])
+		if !isReplayJob(job) || !forgotten && !s.stale(job) {
 			continue
 		}
 		if err := r.remove(ctx, job, "Job"); err != nil {
@@ -197,36 +198,33 @@ func (r *Reconciler) collectJobs(ctx context.Context, s *scope) (ctrl.Result, er
 	return ctrl.Result{}, nil
 }
 
-// wants tells whether a Job is a try of the work that plan asks for.
-func (s *scope) wants(job *batchv1.Job) bool {
-	work := s.decision.Job
-	if work == nil || job.Labels[v1alpha1.RevisionLabel] != work.Revision ||
-		resources.ComponentOf(job.Labels) != componentOf[work.Kind] {
-		return false
-	}
-	return true
+// stale tells a failed try that a later one has come after: the last one says why.
+func (s *scope) stale(job *batchv1.Job) bool {
+	finished, _ := jobFinished(job)
+	return finished && s.newestJob(func(other *batchv1.Job) bool {
+		return sameWork(job, other) && attemptOf(other) > attemptOf(job)+1
+	}) != nil
+}
+
+func sameWork(a, b *batchv1.Job) bool {
+	return a.Labels[v1alpha1.RevisionLabel] == b.Labels[v1alpha1.RevisionLabel] &&
+		resources.ComponentOf(a.Labels) == resources.ComponentOf(b.Labels)
 }
 
 // failureOf is what the last try of a work has come to, nil if none has failed.
-// After a few tries, or if the Job says so, a person should look.
-func (s *scope) failureOf(work *plan.Work, reason string) *verdict {
-	if work == nil {
-		return nil
-	}
+// Where a person must act plan says so by a fault.
+func (s *scope) failureOf(kind plan.JobKind, revision, reason string) *verdict {
 	failed := s.newestJob(func(job *batchv1.Job) bool {
 		finished, succeeded := jobFinished(job)
-		return s.wants(job) && finished && !succeeded
+		return isWork(job.Labels, kind, revision) && finished && !succeeded
 	})
 	if failed == nil {
-		return s.jobPodProblem(work, reason)
+		return s.jobPodProblem(kind, revision, reason)
 	}
 	out := &verdict{Type: v1alpha1.ConditionReconciling, Reason: reason, Fault: true,
-		Message: fmt.Sprintf("the Job %s of revision %s has failed.", work.Kind, work.Revision)}
+		Message: fmt.Sprintf("the Job %s of revision %s has failed.", kind, revision)}
 	if result, _ := s.resultOf(failed); result != nil {
 		out.Message = resultMessage(*result)
-		if result.Problem != nil && result.Problem.Permanent {
-			out.Type = v1alpha1.ConditionStalled
-		}
 	}
 	if attemptOf(failed) >= crashes {
 		out.Type = v1alpha1.ConditionStalled
@@ -235,12 +233,15 @@ func (s *scope) failureOf(work *plan.Work, reason string) *verdict {
 	return out
 }
 
+func isWork(labels map[string]string, kind plan.JobKind, revision string) bool {
+	return labels[v1alpha1.RevisionLabel] == revision && resources.ComponentOf(labels) == componentOf[kind]
+}
+
 // jobPodProblem says why the pod of a Job does not start.
-func (s *scope) jobPodProblem(work *plan.Work, reason string) *verdict {
+func (s *scope) jobPodProblem(kind plan.JobKind, revision, reason string) *verdict {
 	for i := range s.pods {
 		pod := &s.pods[i]
-		if pod.Status.Phase != corev1.PodPending || pod.Labels[v1alpha1.RevisionLabel] != work.Revision ||
-			resources.ComponentOf(pod.Labels) != componentOf[work.Kind] {
+		if pod.Status.Phase != corev1.PodPending || !isWork(pod.Labels, kind, revision) {
 			continue
 		}
 		if problem := podProblem(pod); problem != nil {

@@ -21,22 +21,33 @@ func (r *Reconciler) judgePhase(s *scope) {
 	case plan.PhaseHeld:
 		s.sayHeld()
 	case plan.PhaseVerifying:
-		s.sayJob(v1alpha1.ReasonVerifying, v1alpha1.ReasonVerifyFailed,
+		s.sayJob(plan.JobVerify, desired, v1alpha1.ReasonVerifying, v1alpha1.ReasonVerifyFailed,
 			fmt.Sprintf("revision %s has caught up and is compared with revision %s, which readers read", desired, active))
 	case plan.PhasePromoting:
-		s.sayJob(v1alpha1.ReasonPromoting, v1alpha1.ReasonCutoverFailed,
-			fmt.Sprintf("revision %s is being published in the place of revision %s", desired, active))
+		s.sayJob(plan.JobCutover, s.promoting(), v1alpha1.ReasonPromoting, v1alpha1.ReasonCutoverFailed,
+			fmt.Sprintf("revision %s is being published in the place of revision %s", s.promoting(), active))
 	case plan.PhaseRollingBack:
-		s.sayJob(v1alpha1.ReasonRollingBack, v1alpha1.ReasonCutoverFailed,
-			fmt.Sprintf("revision %s, which was read before, is being published again in the place of revision %s; nothing is folded anew", desired, active))
+		s.sayJob(plan.JobCutover, s.promoting(), v1alpha1.ReasonRollingBack, v1alpha1.ReasonCutoverFailed,
+			fmt.Sprintf("revision %s, which was read before, is being published again in the place of revision %s; nothing is folded anew", s.promoting(), active))
 	case plan.PhaseEmptying:
-		s.sayJob(v1alpha1.ReasonEmptying, v1alpha1.ReasonDropFailed,
+		s.sayJob(plan.JobRetire, active, v1alpha1.ReasonEmptying, v1alpha1.ReasonDropFailed,
 			fmt.Sprintf("strategy InPlace: the read model is being emptied, and is then folded anew as revision %s while readers look on", desired))
 	case plan.PhaseBuilding, plan.PhaseReplacing, plan.PhaseReplaying:
 		r.judgeCandidate(s, desired)
 	default:
 		r.judgeRevision(s, s.subject())
 	}
+}
+
+// promoting is the revision that is being published: one that the spec named a
+// moment ago, if it was begun.
+func (s *scope) promoting() string {
+	for _, step := range s.decision.Revisions {
+		if step.State == v1alpha1.RevisionPromoting {
+			return step.Name
+		}
+	}
+	return s.desired.Revision
 }
 
 // subject is the revision that conditions are about when nothing is on the way.
@@ -60,15 +71,16 @@ func (r *Reconciler) judgeCandidate(s *scope, revision string) {
 }
 
 // sayJob says how the Job of a phase fares.
-func (s *scope) sayJob(reason, failed, message string) {
-	if failure := s.failureOf(s.decision.Job, failed); failure != nil {
-		if active := s.decision.Active; active != "" && reason != v1alpha1.ReasonEmptying {
-			failure.Message = fmt.Sprintf("%s Readers still read revision %s.", sentence(failure.Message), active)
-		}
-		s.say(*failure)
+func (s *scope) sayJob(kind plan.JobKind, revision, reason, failed, message string) {
+	failure := s.failureOf(kind, revision, failed)
+	if failure == nil {
+		s.progress(reason, message)
 		return
 	}
-	s.progress(reason, message)
+	if active := s.decision.Active; active != "" && kind != plan.JobRetire {
+		failure.Message = fmt.Sprintf("%s Readers still read revision %s.", sentence(failure.Message), active)
+	}
+	s.say(*failure)
 }
 
 func (s *scope) judgeFolding(revision string, p contract.Partition) {

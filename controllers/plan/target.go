@@ -38,11 +38,6 @@ func (t Target) Overlaps(other Target) bool {
 		(strings.HasPrefix(t.Prefix, other.Prefix) || strings.HasPrefix(other.Prefix, t.Prefix))
 }
 
-// Covers tells whether every key of other belongs to t.
-func (t Target) Covers(other Target) bool {
-	return t.Database == other.Database && strings.HasPrefix(other.Prefix, t.Prefix)
-}
-
 // Claim is one Projection's wish for a target.
 type Claim struct {
 	Projection string // "namespace/name"
