@@ -218,3 +218,5 @@ func (f *fakeProjectors) fold(d contract.Document) contract.Partition {
 	}
 	return p
 }
+
+func isJobPod(pod corev1.Pod) bool { return !resources.IsProjector(pod.Labels) }
