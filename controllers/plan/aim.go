@@ -18,6 +18,10 @@ func (p *planner) aim() {
 		p.first()
 	case p.active == p.desired:
 		p.steady()
+	case p.active.has(JobCutover): // status has to know first
+		p.out.Phase = PhaseReplaying
+		p.runActive()
+		p.retireCandidates(false)
 	default:
 		p.replace()
 	}

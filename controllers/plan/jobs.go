@@ -86,8 +86,8 @@ func (p *planner) spent(r *revision) bool {
 	case JobRetire:
 		return r.State == "" && r.to == "" || r.Job.Ended && r.to != "" && r.to != v1alpha1.RevisionRetiring
 	case JobCutover:
-		if r.Job.Succeeded() {
-			return r.State == v1alpha1.RevisionActive && (r.Projector == nil || r.saysPublished())
+		if r == p.active {
+			return r.Job.Ended && r.Name == p.in.Active && r.State != v1alpha1.RevisionPromoting && (r.Projector == nil || r.saysPublished())
 		}
 		return r.isGoing() && r.Job.untouched() && r.to != v1alpha1.RevisionPromoting
 	}

@@ -139,7 +139,8 @@ func (p *planner) leave() {
 }
 
 // giveUpAfter is how often the removal is tried of a revision that, as far as
-// anybody saw, never claimed a read model: its server may not even exist.
+// anybody saw, never claimed a read model on a server that the spec no longer
+// names: that server may not even exist.
 const giveUpAfter = 3
 
 func (p *planner) isGone(r *revision) bool {
@@ -149,9 +150,13 @@ func (p *planner) isGone(r *revision) bool {
 	case !r.Runnable: // nobody knows any more what to remove
 		return true
 	case r.has(JobRetire):
-		return r.Job.Succeeded() || r.Job.Ended && !r.Claimed && r.Job.Attempt >= giveUpAfter
+		return r.Job.Succeeded() || r.Job.failed() && p.givenUp(r)
 	}
 	return false
+}
+
+func (p *planner) givenUp(r *revision) bool {
+	return !r.Claimed && elsewhere(r, p.desired) && r.Job.Attempt >= giveUpAfter
 }
 
 // demote takes what was read before off the readers.
@@ -200,13 +205,11 @@ func (p *planner) wake(at time.Time) {
 	}
 }
 
-// collect notes the removals, the last and least of the works.
+// collect notes the removals, the last and least of the works. None removes what
+// readers read: the Job refuses it.
 func (p *planner) collect() {
 	for _, r := range p.revisions {
 		if r == p.active || r.to != v1alpha1.RevisionRetiring || r.State != v1alpha1.RevisionRetiring || r.Running || r.run {
-			continue
-		}
-		if p.active == nil && r.Claimed { // it may be what readers read
 			continue
 		}
 		p.works = append(p.works, Work{Kind: JobRetire, Revision: r.Name, Published: elsewhere(r, p.active)})

@@ -25,6 +25,11 @@ func (p *planner) published() *revision {
 			return r
 		}
 	}
+	if last.deniesPublished() && last.PromotedAt.IsZero() {
+		if other := p.unheard(last, false); other != nil {
+			return other
+		}
+	}
 	return last
 }
 
@@ -52,8 +57,18 @@ func (p *planner) guess() *revision {
 	if !p.desired.deniesPublished() {
 		return nil
 	}
-	for _, r := range p.revisions { // somebody else's the read model is
-		if r != p.desired && r.Runnable && !r.deniesPublished() && !elsewhere(r, p.desired) && !r.has(JobRetire) {
+	if r := p.unheard(p.desired, false); r != nil {
+		return r
+	}
+	return p.unheard(p.desired, true)
+}
+
+// unheard is a revision that may be published without anybody's having seen its
+// claim, or status has lost, when another's claim published nothing. It is run
+// again, and will tell.
+func (p *planner) unheard(denies *revision, claimed bool) *revision {
+	for _, r := range p.revisions {
+		if r != denies && r.Runnable && r.Claimed == claimed && r.Projector == nil && !elsewhere(r, denies) && !(r.has(JobRetire) && r.Job.Succeeded()) {
 			return r
 		}
 	}

@@ -137,6 +137,7 @@ func (w *world) reconcile(faulty bool) Decision {
 	}
 	in := w.input(status)
 	d := Next(in)
+	w.t.Logf("%s=> %+v", describe(in), d)
 	w.check(in, d)
 	if faulty && rapid.IntRange(0, 9).Draw(w.t, "dies") == 0 {
 		return d // before it has done anything
@@ -160,6 +161,12 @@ func (w *world) reconcile(faulty bool) Decision {
 
 func (w *world) act(d Decision) {
 	for _, name := range d.Forget {
+		if j := w.jobs[name]; j.work.Kind == JobRetire && j.work.Attempt >= giveUpAfter && j.result == nil {
+			delete(w.ledger("2").folds, name) // given up; anything may be left
+			if w.ledger("2").active == name {
+				w.ledger("2").active = ""
+			}
+		}
 		delete(w.jobs, name)
 	}
 	for _, s := range d.Revisions {
@@ -222,7 +229,19 @@ func (w *world) check(in Input, d Decision) {
 		if s.State == v1alpha1.RevisionHeld {
 			w.held[s.Name] = true
 		}
+		if s.State == v1alpha1.RevisionPromoting && !wholeOnce(in, d.Active) {
+			w.gateOK[s.Name], w.approvedOnce[s.Name] = true, true // there is nothing whole to compare it with
+		}
 	}
+}
+
+func wholeOnce(in Input, active string) bool {
+	for _, k := range in.Known {
+		if k.Name == active {
+			return (&revision{Known: k}).caughtUpOnce()
+		}
+	}
+	return false
 }
 
 func (w *world) checkBegun(in Input, d Decision, fail func(string, ...any)) {
@@ -329,6 +348,7 @@ func (w *world) run(name string, j *job, faulty bool) {
 	if fate == 4 { // did it, and nobody heard
 		result = nil
 	}
+	w.t.Logf("job %+v result %+v ledger %+v", j.work, result, *w.of(name))
 	w.end(j, result)
 }
 
@@ -469,7 +489,7 @@ func TestWhateverHappensNextEndsWhereTheNewestSpecIs(t *testing.T) {
 	steps := 0
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(t)
-		for range rapid.IntRange(20, 120).Draw(t, "length") {
+		for range rapid.IntRange(100, 400).Draw(t, "length") {
 			switch rapid.IntRange(0, 7).Draw(t, "what") {
 			case 0:
 				w.edit()
@@ -479,8 +499,8 @@ func TestWhateverHappensNextEndsWhereTheNewestSpecIs(t *testing.T) {
 				w.reconcile(true)
 			}
 		}
-		w.settle()
 		steps += w.steps
+		w.settle()
 	})
 	if steps < *worldSteps && !t.Failed() {
 		t.Errorf("%d steps are too few", steps)
