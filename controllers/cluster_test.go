@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refold-dev/refold/api/v1alpha1"
@@ -76,7 +77,7 @@ func (c *cluster) list(lists ...client.ObjectList) {
 
 func (c *cluster) delete(object client.Object) {
 	c.w.t.Helper()
-	c.w.Expect(client.IgnoreNotFound(c.w.client.Delete(c.w.ctx, object, client.GracePeriodSeconds(0)))).To(Succeed())
+	c.w.Expect(client.IgnoreNotFound(c.w.client.Delete(c.w.ctx, object, client.GracePeriodSeconds(0), client.PropagationPolicy("Background")))).To(Succeed())
 }
 
 // stepDeployment gives the Deployment the one pod of its present template, once
@@ -162,16 +163,17 @@ func (c *cluster) document(pod *corev1.Pod) []byte {
 func (c *cluster) stepJobs() {
 	jobs, pods := &batchv1.JobList{}, &corev1.PodList{}
 	c.list(jobs, pods)
-	live := map[string]bool{}
+	live := map[types.UID]bool{}
 	for i := range jobs.Items {
 		job := &jobs.Items[i]
-		live[job.Name] = true
+		live[job.UID] = true
 		if finished, _ := jobFinished(job); !finished && job.DeletionTimestamp == nil && !c.holdJobs {
 			c.runJob(job)
 		}
 	}
 	for i := range pods.Items {
-		if pod := &pods.Items[i]; !resources.IsProjector(pod.Labels) && !live[pod.Name] {
+		pod := &pods.Items[i]
+		if owner := metav1.GetControllerOfNoCopy(pod); !resources.IsProjector(pod.Labels) && (owner == nil || !live[owner.UID]) {
 			c.delete(pod)
 		}
 	}
@@ -179,7 +181,7 @@ func (c *cluster) stepJobs() {
 
 func (c *cluster) runJob(job *batchv1.Job) {
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
-		Namespace: job.Namespace, Name: job.Name, Labels: job.Spec.Template.Labels,
+		Namespace: job.Namespace, Name: job.Name + "-" + string(job.UID)[:5], Labels: job.Spec.Template.Labels,
 		OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(job, batchv1.SchemeGroupVersion.WithKind("Job"))},
 	}, Spec: *job.Spec.Template.Spec.DeepCopy()}
 	c.w.Expect(c.w.client.Create(c.w.ctx, pod)).To(Succeed())

@@ -460,6 +460,7 @@ func TestAJobThatFailsIsExplainedAndTriedAgain(t *testing.T) {
 			w.Expect(len(w.jobs())).To(BeNumerically("<=", 3))
 			w.Expect(w.refresh(p).Status.ActiveRevision).To(Equal(a))
 			clear(w.projectors().jobErr)
+			w.until(p, func() bool { return w.isReady(p) })
 			w.settle(p)
 			w.expectReady(p)
 			w.Expect(p.Status.ActiveRevision).To(Equal(b))
@@ -510,8 +511,7 @@ func TestAJobWhosePodIsGoneBeforeItsResultIsReadIsRunAgain(t *testing.T) {
 			w.cluster.delete(&pod)
 		}
 	}
-	w.settle(p)
-	w.expectReady(p)
+	w.until(p, func() bool { return w.isReady(p) })
 	w.Expect(p.Status.ActiveRevision).To(Equal(b))
 	w.Expect(w.projectors().did).To(Equal([]string{"verify " + b, "verify " + b, "cutover " + b}))
 }
@@ -599,8 +599,7 @@ func TestDeletionReachesEveryServer(t *testing.T) {
 	w.Expect(w.expectStalled(p, v1alpha1.ReasonDropFailed)).To(ContainSubstring("refuses connections"))
 	w.Expect(w.projectors().dropped).To(BeEmpty())
 	clear(w.projectors().jobErr)
-	w.settle(p)
-	w.Expect(w.exists(p)).To(BeFalse())
+	w.until(p, func() bool { return !w.exists(p) })
 	w.Expect(w.projectors().did).To(Equal([]string{"retire " + a}))
 	w.Expect(w.projectors().dropped).To(Equal([]bool{true}))
 }
