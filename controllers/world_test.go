@@ -234,6 +234,9 @@ func (w *world) check(p *v1alpha1.Projection) {
 		w.Expect(client.IgnoreNotFound(err)).To(Succeed())
 		return
 	}
+	if fake, ok := w.cluster.projectors.(*fakeProjectors); ok && len(fake.violations) > 0 {
+		w.t.Fatalf("the data plane was made to do wrong: %v", fake.violations)
+	}
 	if problems := kstatusProblems(current); len(problems) > 0 {
 		w.t.Fatalf("conditions break the rules: %v\n%v", problems, current.Status.Conditions)
 	}
@@ -256,13 +259,16 @@ func kstatusProblems(p *v1alpha1.Projection) (problems []string) {
 		if c.Reason == "" || c.Message == "" {
 			problems = append(problems, c.Type+" says nothing")
 		}
-		abnormal := c.Type == v1alpha1.ConditionReconciling || c.Type == v1alpha1.ConditionStalled
+		abnormal := c.Type == v1alpha1.ConditionReconciling || c.Type == v1alpha1.ConditionStalled || c.Type == v1alpha1.ConditionHeld
 		if abnormal && c.Status != metav1.ConditionTrue {
 			problems = append(problems, c.Type+" is present and not True")
 		}
 		if abnormal && meta.IsStatusConditionTrue(conditions, v1alpha1.ConditionReady) {
 			problems = append(problems, c.Type+" beside Ready")
 		}
+	}
+	if meta.FindStatusCondition(conditions, v1alpha1.ConditionHeld) != nil && len(conditions) != 4 {
+		problems = append(problems, "Held beside others")
 	}
 	if meta.FindStatusCondition(conditions, v1alpha1.ConditionStalled) != nil &&
 		meta.FindStatusCondition(conditions, v1alpha1.ConditionReconciling) != nil {

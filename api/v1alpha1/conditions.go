@@ -13,7 +13,8 @@ package v1alpha1
 //
 // Reconciling and Stalled exclude each other. While one of them is there Ready
 // is False with the same reason. A suspended Projection has neither; its Ready is
-// False with reason Suspended, for it is not kept up.
+// False with reason Suspended, for it is not kept up. One that is Held has neither,
+// too: nothing is wrong, and nothing goes on until somebody approves.
 const (
 	ConditionReady           = "Ready"
 	ConditionReconciling     = "Reconciling"
@@ -75,6 +76,14 @@ const (
 	ReasonHistoryIncomplete = "HistoryIncomplete" // HistoryComplete=False: entries after source.from are gone
 
 	// Reasons of events only.
+	ReasonReplayStarted = "ReplayStarted" // a new revision is being built, or a retained one gone back to
+	ReasonVerified      = "Verified"      // the new revision is compared; the event has the counts
+	ReasonPromoted      = "Promoted"      // the new revision is what readers read
+	ReasonRolledBack    = "RolledBack"    // a retained revision is what readers read again
+	ReasonCalledOff     = "CalledOff"     // the spec went back to a revision that there is
+	ReasonSuperseded    = "Superseded"    // a newer spec came while a replay ran
+	ReasonReplayFailed  = "ReplayFailed"  // a replay ended without a revision to publish
+	ReasonRetired       = "Retired"       // a revision is removed from the servers
 	ReasonAbandoned = "Abandoned" // deleted with things left behind; the event lists them
 	ReasonDeleted   = "Deleted"   // what Refold made is gone
 )

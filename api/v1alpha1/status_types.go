@@ -99,6 +99,10 @@ type RevisionStatus struct {
 	// +optional
 	RetainedUntil *metav1.Time `json:"retainedUntil,omitempty"`
 
+	// Whether it has folded everything up to source.until.
+	// +optional
+	Completed bool `json:"completed,omitempty"`
+
 	// How far a revision is that is being built.
 	// +optional
 	Progress *ReplayProgress `json:"progress,omitempty"`

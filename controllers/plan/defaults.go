@@ -20,6 +20,7 @@ func Defaulted(spec v1alpha1.ProjectionSpec) v1alpha1.ProjectionSpec {
 		quoteOn(&out.Reducer.Rules[i])
 	}
 	defaultRedisHash(&out.ReadModel.RedisHash, out.Source.Redis)
+	defaultReplay(&out.Replay)
 	setDefault(&out.ErrorPolicy.OnError, v1alpha1.OnErrorHalt)
 	setDefault(&out.DeletionPolicy, v1alpha1.DeletionRetain)
 	return out
@@ -51,9 +52,22 @@ func defaultSource(source *v1alpha1.Source) {
 	setDefault(&source.PayloadField, "payload")
 }
 
+func defaultReplay(replay *v1alpha1.Replay) {
+	setDefault(&replay.Strategy, v1alpha1.ReplayShadow)
+	setDefault(&replay.Promotion.Mode, v1alpha1.PromotionAutomatic)
+	setDefault(&replay.History, v1alpha1.HistoryRequired)
+	if replay.Promotion.MaxChangedPercent == nil {
+		replay.Promotion.MaxChangedPercent = new(int32(20))
+	}
+	if replay.RollbackWindowSeconds == nil {
+		replay.RollbackWindowSeconds = new(int64(3600))
+	}
+}
+
 // defaultRedisHash takes what is not set from the source, but never hands the
 // source's credentials to another server.
 func defaultRedisHash(hash *v1alpha1.RedisHash, source v1alpha1.Redis) {
+	setDefault(&hash.Cutover, v1alpha1.CutoverRename)
 	if hash.URL != "" {
 		hash.URL = NormalURL(hash.URL)
 		return

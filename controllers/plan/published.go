@@ -1,0 +1,76 @@
+package plan
+
+import "github.com/refold-dev/refold/api/v1alpha1"
+
+// published is the revision that readers read, by the best evidence there is:
+// a cutover that has succeeded, then the ledger by the mouth of projectors, then
+// status. A projector speaks of its last claim and may be behind by a moment, so
+// it is believed where a cutover was under way or where nobody contradicts it.
+// The Jobs ask the ledger itself, and do no harm if this is wrong.
+func (p *planner) published() *revision {
+	for _, r := range p.revisions {
+		if r.has(JobCutover) && r.Job.Succeeded() {
+			return r
+		}
+	}
+	last := p.find(p.in.Active)
+	if last != nil && last.State == v1alpha1.RevisionRetiring && last.has(JobRetire) && last.Job.Succeeded() {
+		last = nil // InPlace: emptied
+	}
+	if last == nil {
+		return p.guess()
+	}
+	for _, r := range p.revisions {
+		if r != last && r.saysPublished() && !elsewhere(r, last) && p.believed(r, last) {
+			return r
+		}
+	}
+	if last.deniesPublished() && last.PromotedAt.IsZero() {
+		if other := p.unheard(last, false); other != nil {
+			return other
+		}
+	}
+	return last
+}
+
+func (p *planner) believed(r, last *revision) bool {
+	return r.to == v1alpha1.RevisionPromoting || last.deniesPublished() ||
+		last.Projector == nil && (r.State == "" || isCandidate(r.State))
+}
+
+// guess finds what readers read where status has no word of it.
+func (p *planner) guess() *revision {
+	var best *revision
+	for _, r := range p.revisions {
+		if r.saysPublished() && (best == nil || r.Projector.CaughtUp && !best.Projector.CaughtUp) {
+			best = r
+		}
+	}
+	if best != nil {
+		return best
+	}
+	for _, r := range p.revisions {
+		if r.State == v1alpha1.RevisionActive && !r.deniesPublished() {
+			return r
+		}
+	}
+	if !p.desired.deniesPublished() {
+		return nil
+	}
+	if r := p.unheard(p.desired, false); r != nil {
+		return r
+	}
+	return p.unheard(p.desired, true)
+}
+
+// unheard is a revision that may be published without anybody's having seen its
+// claim, or status has lost, when another's claim published nothing. It is run
+// again, and will tell.
+func (p *planner) unheard(denies *revision, claimed bool) *revision {
+	for _, r := range p.revisions {
+		if r != denies && r.Runnable && r.Claimed == claimed && r.Projector == nil && !elsewhere(r, denies) && !(r.has(JobRetire) && r.Job.Succeeded()) {
+			return r
+		}
+	}
+	return nil
+}

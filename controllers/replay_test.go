@@ -1,0 +1,605 @@
+package controllers
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/utils/ptr"
+
+	"github.com/refold-dev/refold/api/v1alpha1"
+	"github.com/refold-dev/refold/controllers/plan"
+	"github.com/refold-dev/refold/projector/contract"
+)
+
+func strategy(in v1alpha1.ReplayStrategy) func(*v1alpha1.Projection) {
+	return func(p *v1alpha1.Projection) { p.Spec.Replay.Strategy = in }
+}
+
+func manual(p *v1alpha1.Projection) { p.Spec.Replay.Promotion.Mode = v1alpha1.PromotionManual }
+
+func approve(name string) func(*v1alpha1.Projection) {
+	return func(p *v1alpha1.Projection) { p.Spec.Replay.Promotion.Approve = name }
+}
+
+func window(d time.Duration) func(*v1alpha1.Projection) {
+	return func(p *v1alpha1.Projection) { p.Spec.Replay.RollbackWindowSeconds = ptr.To(int64(d / time.Second)) }
+}
+
+func elsewhere(p *v1alpha1.Projection) {
+	p.Spec.ReadModel.RedisHash.URL = v1alpha1.URL("redis://other." + p.Namespace + ".svc:6379/0")
+}
+
+// states are those of status, as "name:State", the active revision marked.
+func (w *world) states(p *v1alpha1.Projection) string {
+	w.t.Helper()
+	var out []string
+	for _, revision := range w.refresh(p).Status.Revisions {
+		state := string(revision.State)
+		if revision.Name == p.Status.ActiveRevision {
+			state = "*" + state
+		}
+		out = append(out, revision.Name+":"+state)
+	}
+	return strings.Join(out, " ")
+}
+
+func (w *world) stateOf(p *v1alpha1.Projection, name string) v1alpha1.RevisionState {
+	w.t.Helper()
+	if found := revisionIn(&w.refresh(p).Status, name); found != nil {
+		return found.State
+	}
+	return ""
+}
+
+func (w *world) desired(p *v1alpha1.Projection) string {
+	w.t.Helper()
+	return plan.Revision(w.refresh(p).Spec)
+}
+
+// pass lets operator and cluster take one turn each, and time go on.
+func (w *world) pass(p *v1alpha1.Projection) {
+	w.t.Helper()
+	result, err := w.reconcile(p)
+	if err != nil {
+		w.t.Logf("reconcile: %v", err)
+	}
+	w.cluster.step()
+	w.clock.SetTime(w.clock.Now().Add(max(result.RequeueAfter, time.Second)))
+}
+
+func (w *world) reaches(p *v1alpha1.Projection, name string, state v1alpha1.RevisionState) {
+	w.t.Helper()
+	for range 60 {
+		if w.stateOf(p, name) == state {
+			return
+		}
+		w.pass(p)
+	}
+	w.t.Fatalf("%s does not become %q: %s\n%v", name, state, w.states(p), p.Status.Conditions)
+}
+
+func TestAReplay(t *testing.T) {
+	w := newWorld(t)
+	p := w.ready()
+	a := w.refresh(p).Status.ActiveRevision
+	w.projectors().length, w.projectors().speed = 10_000, 1000
+	w.projectors().model(w).events[a] = 10_000
+	w.settle(p)
+	w.projectors().diff = contract.Diff{AtID: "1795412031120-10000", Same: 90, Added: 1, Changed: 9, Digest: "d1",
+		ChangedFields: map[string]int64{"orders": 9}, Sample: []contract.DiffSample{{Key: "1", Change: contract.Changed, Fields: []string{"orders"}}}}
+	w.events()
+	writes := len(w.writes.log)
+
+	w.edit(p, newFold)
+	b := w.desired(p)
+	w.reaches(p, b, v1alpha1.RevisionBuilding)
+	w.pass(p)
+	w.pass(p)
+	message := w.expectReconciling(p, v1alpha1.ReasonReplaying)
+	w.Expect(message).To(HavePrefix("revision " + b + " is built beside revision " + a + ", which readers read: "))
+	w.Expect(p.Status.ActiveRevision).To(Equal(a))
+	w.Expect(p.Status.LastAckedID).To(HaveSuffix("-10000"), "status is about what readers read")
+	w.Expect(*revisionIn(&p.Status, b).Progress.Percent).To(BeNumerically("<", 100))
+	w.Expect(w.deployments()).To(HaveLen(2))
+
+	w.reaches(p, b, v1alpha1.RevisionVerifying)
+	w.expectReconciling(p, v1alpha1.ReasonVerifying)
+	w.reaches(p, b, v1alpha1.RevisionPromoting)
+	w.expectReconciling(p, v1alpha1.ReasonPromoting)
+	w.Expect(w.states(p)).To(HavePrefix(a + ":*Active"))
+	w.reaches(p, b, v1alpha1.RevisionActive)
+	w.settle(p)
+	w.expectReady(p)
+	w.Expect(w.states(p)).To(Equal(b + ":*Active " + a + ":Retained"))
+	w.Expect(w.jobs()).To(BeEmpty())
+	w.Expect(w.deployments()).To(HaveLen(2), "the old one folds on")
+	w.Expect(p.Status.Replays[0]).To(And(HaveField("Revision", b), HaveField("Cause", v1alpha1.CauseSpecChanged),
+		HaveField("Outcome", v1alpha1.OutcomePromoted), HaveField("Digest", "d1"), HaveField("Events", BeEquivalentTo(10_000)),
+		HaveField("Image", "refold-projector:v1")))
+	w.expectNoWrites(p)
+
+	w.clock.SetTime(p.Status.Revisions[1].RetainedUntil.Time)
+	w.settle(p)
+	w.expectReady(p)
+	w.Expect(w.states(p)).To(Equal(b + ":*Active"))
+	w.Expect(w.deployments()).To(HaveLen(1))
+	w.Expect(w.contracts()).To(HaveLen(1))
+	w.Expect(w.jobs()).To(BeEmpty())
+	w.Expect(w.projectors().did).To(Equal([]string{"verify " + b, "cutover " + b, "retire " + a}))
+	story := w.events()
+	for _, once := range []string{"ReplayStarted", "Verified", "Promoted", "Retired", "Replaying", "Verifying", "Promoting"} {
+		w.Expect(strings.Count(story, "Normal "+once+" ")).To(Equal(1), "%s in\n%s", once, story)
+	}
+	w.Expect(story).To(ContainSubstring("10000 entities were switched over; writers stood still for 12 ms"))
+	w.Expect(len(w.writes.log)-writes).To(BeNumerically("<=", 45), strings.Join(w.writes.log[writes:], "\n"))
+	w.expectNoWrites(p)
+}
+
+func TestAReplayThatChangesTooMuchIsHeld(t *testing.T) {
+	w := newWorld(t)
+	p := w.ready()
+	a := w.refresh(p).Status.ActiveRevision
+	w.projectors().diff = contract.Diff{AtID: "1795412031120-100", Same: 90, Added: 1, Removed: 2, Changed: 70, Digest: "d1",
+		ChangedFields: map[string]int64{"orders": 70, "email": 3}}
+	w.events()
+	w.edit(p, newFold)
+	b := w.desired(p)
+	w.reaches(p, b, v1alpha1.RevisionHeld)
+	w.settle(p)
+	held := w.condition(p, v1alpha1.ConditionHeld)
+	w.Expect(held).NotTo(BeNil())
+	w.Expect(held.Message).To(And(ContainSubstring("90 are the same, 1 added, 2 removed and 70 changed (orders 70, email 3)"),
+		ContainSubstring(`kubectl -n `+w.namespace+` patch projection user-profile --type merge -p '{"spec":{"replay":{"promotion":{"approve":"`+b+`"}}}}'`),
+		ContainSubstring("put the old spec back"), ContainSubstring("readers still read revision "+a)))
+	ready := w.condition(p, v1alpha1.ConditionReady)
+	w.Expect(string(ready.Status) + ready.Reason).To(Equal("FalseAwaitingApproval"))
+	w.Expect(w.condition(p, v1alpha1.ConditionStalled)).To(BeNil())
+	w.Expect(w.condition(p, v1alpha1.ConditionReconciling)).To(BeNil())
+	w.Expect(w.jobs()).To(BeEmpty())
+	w.expectNoWrites(p)
+	w.restart()
+	w.settle(p)
+	w.Expect(w.states(p)).To(Equal(a + ":*Active " + b + ":Held"))
+
+	w.edit(p, approve("another2"))
+	w.settle(p)
+	w.Expect(w.condition(p, v1alpha1.ConditionHeld).Message).To(ContainSubstring("names another2"))
+	w.Expect(w.refresh(p).Status.ActiveRevision).To(Equal(a))
+	w.edit(p, approve(b))
+	w.settle(p)
+	w.expectReady(p)
+	w.Expect(w.refresh(p).Status.ActiveRevision).To(Equal(b))
+	w.Expect(w.projectors().did).To(Equal([]string{"verify " + b, "cutover " + b}))
+	w.Expect(w.events()).To(ContainSubstring("Normal AwaitingApproval"))
+}
+
+func TestAHeldReplayIsDeclinedByPuttingTheOldSpecBack(t *testing.T) {
+	w := newWorld(t)
+	p := w.ready(manual)
+	a := w.refresh(p).Status.ActiveRevision
+	w.edit(p, newFold)
+	b := w.desired(p)
+	w.reaches(p, b, v1alpha1.RevisionHeld)
+	w.events()
+	w.edit(p, oldFold)
+	w.settle(p)
+	w.expectReady(p)
+	w.Expect(w.states(p)).To(Equal(a + ":*Active"))
+	w.Expect(w.projectors().did).To(Equal([]string{"verify " + b, "retire " + b}))
+	w.Expect(w.deployments()).To(HaveLen(1))
+	w.Expect(w.events()).To(And(ContainSubstring("CalledOff"), ContainSubstring("Retired")))
+	w.Expect(p.Status.Replays[0].Outcome).To(Equal(v1alpha1.OutcomeCalledOff))
+}
+
+// stages are states of a candidate, and how to have it stay there.
+var stages = map[v1alpha1.RevisionState]func(*world){
+	v1alpha1.RevisionBuilding:  func(w *world) { w.projectors().speed = 1 },
+	v1alpha1.RevisionVerifying: func(w *world) { w.cluster.holdJobs = true },
+	v1alpha1.RevisionHeld:      func(w *world) { w.projectors().diff.Changed = 1000 },
+	v1alpha1.RevisionPromoting: func(w *world) { w.projectors().jobErr["cutover"] = redisAway },
+	v1alpha1.RevisionRetained:  func(*world) {},
+	v1alpha1.RevisionActive:    func(*world) {},
+}
+
+// staged is a Projection whose second revision has come to a state. For Retained
+// it is the first that is.
+func (w *world) staged(state v1alpha1.RevisionState, changes ...func(*v1alpha1.Projection)) (p *v1alpha1.Projection, a, b string) {
+	w.t.Helper()
+	p = w.ready(changes...)
+	a = w.refresh(p).Status.ActiveRevision
+	stages[state](w)
+	w.edit(p, newFold)
+	b = w.desired(p)
+	at := b
+	if state == v1alpha1.RevisionRetained {
+		at = a
+	}
+	w.reaches(p, at, state)
+	return p, a, b
+}
+
+// relieve takes away what has kept a candidate where it was.
+func (w *world) relieve() {
+	w.cluster.holdJobs = false
+	w.projectors().speed = 0
+	w.projectors().diff.Changed = 0
+	clear(w.projectors().jobErr)
+}
+
+func TestBackToTheOldSpecInEveryState(t *testing.T) {
+	for state := range stages {
+		t.Run(string(state), func(t *testing.T) {
+			w := newWorld(t)
+			p, a, b := w.staged(state)
+			w.edit(p, oldFold)
+			w.pass(p)
+			w.relieve()
+			w.settle(p)
+			w.expectReady(p)
+			w.Expect(p.Status.ActiveRevision).To(Equal(a))
+			wasPublished := state == v1alpha1.RevisionRetained || state == v1alpha1.RevisionActive
+			if wasPublished {
+				w.Expect(w.states(p)).To(Equal(a + ":*Active " + b + ":Retained"))
+				w.Expect(p.Status.Replays[0]).To(And(HaveField("Cause", v1alpha1.CauseRollback), HaveField("Outcome", v1alpha1.OutcomePromoted)))
+				w.Expect(w.events()).To(ContainSubstring("RolledBack"))
+			}
+			w.clock.SetTime(w.clock.Now().Add(2 * time.Hour))
+			w.settle(p)
+			w.expectReady(p)
+			w.Expect(w.states(p)).To(Equal(a + ":*Active"))
+			w.Expect(w.deployments()).To(HaveLen(1))
+			w.Expect(w.contracts()).To(HaveLen(1))
+			w.Expect(w.jobs()).To(BeEmpty())
+			w.Expect(w.projectors().model(w).active).To(Equal(a))
+			for _, record := range p.Status.Replays {
+				w.Expect(record.FinishedAt).NotTo(BeNil())
+			}
+		})
+	}
+}
+
+func TestTheNewestSpecWinsInEveryState(t *testing.T) {
+	for state := range stages {
+		t.Run(string(state), func(t *testing.T) {
+			w := newWorld(t)
+			p, _, b := w.staged(state)
+			w.edit(p, func(p *v1alpha1.Projection) { p.Spec.Reducer.Rules[3].Add["orders"] = "3" })
+			c := w.desired(p)
+			w.pass(p)
+			w.relieve()
+			w.settle(p)
+			w.expectReady(p)
+			w.Expect(p.Status.ActiveRevision).To(Equal(c))
+			if state == v1alpha1.RevisionBuilding {
+				w.Expect(w.projectors().did).NotTo(ContainElement("cutover " + b))
+				w.Expect(w.events()).To(ContainSubstring("Superseded"))
+			}
+			w.clock.SetTime(w.clock.Now().Add(2 * time.Hour))
+			w.settle(p)
+			w.Expect(w.states(p)).To(Equal(c + ":*Active"))
+			w.Expect(w.deployments()).To(HaveLen(1))
+			w.Expect(w.contracts()).To(HaveLen(1))
+		})
+	}
+}
+
+func TestTwoEditsInASecondBuildTheLastOne(t *testing.T) {
+	w := newWorld(t)
+	p := w.ready()
+	w.edit(p, newFold)
+	b := w.desired(p)
+	w.edit(p, func(p *v1alpha1.Projection) { p.Spec.Reducer.Rules[3].Add["orders"] = "3" })
+	w.settle(p)
+	w.expectReady(p)
+	w.Expect(p.Status.ActiveRevision).To(Equal(w.desired(p)))
+	w.Expect(strings.Join(w.projectors().did, "\n")).NotTo(ContainSubstring(b))
+}
+
+func TestATriggerReplaysAnUnchangedSpecAndOneWithAnEditTogether(t *testing.T) {
+	for name, tc := range map[string]struct {
+		edits []func(*v1alpha1.Projection)
+		cause v1alpha1.ReplayCause
+	}{
+		"alone":        {nil, v1alpha1.CauseTriggered},
+		"with an edit": {[]func(*v1alpha1.Projection){newFold}, v1alpha1.CauseSpecChanged},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			p := w.ready()
+			w.edit(p, func(p *v1alpha1.Projection) {
+				p.Spec.Replay.Trigger = "once"
+				for _, edit := range tc.edits {
+					edit(p)
+				}
+			})
+			b := w.desired(p)
+			w.settle(p)
+			w.expectReady(p)
+			w.Expect(p.Status.ActiveRevision).To(Equal(b))
+			w.Expect(p.Status.Replays[0].Cause).To(Equal(tc.cause))
+			w.Expect(w.projectors().did).To(Equal([]string{"verify " + b, "cutover " + b}))
+		})
+	}
+}
+
+func TestWithoutARollbackWindowTheOldRevisionGoesAtOnce(t *testing.T) {
+	w := newWorld(t)
+	p := w.ready(window(0))
+	a := w.refresh(p).Status.ActiveRevision
+	w.edit(p, newFold)
+	b := w.desired(p)
+	w.settle(p)
+	w.expectReady(p)
+	w.Expect(w.states(p)).To(Equal(b + ":*Active"))
+	w.Expect(w.projectors().did).To(Equal([]string{"verify " + b, "cutover " + b, "retire " + a}))
+}
+
+func TestInPlaceEmptiesTheModelAndFoldsItAnew(t *testing.T) {
+	w := newWorld(t)
+	p := w.ready(strategy(v1alpha1.ReplayInPlace))
+	a := w.refresh(p).Status.ActiveRevision
+	w.cluster.holdJobs = true
+	w.edit(p, newFold)
+	b := w.desired(p)
+	w.settle(p)
+	w.Expect(w.expectReconciling(p, v1alpha1.ReasonEmptying)).To(ContainSubstring("readers look on"))
+	w.Expect(w.pods()).To(BeEmpty())
+	w.cluster.holdJobs = false
+	w.settle(p)
+	w.expectReady(p)
+	w.Expect(w.states(p)).To(Equal(b + ":*Active"))
+	w.Expect(w.projectors().did).To(Equal([]string{"retire " + a}))
+	w.Expect(w.deployments()).To(HaveLen(1))
+	w.Expect(w.contracts()).To(HaveLen(1))
+}
+
+func TestAReadModelThatMovesIsBuiltThereAndTakenOver(t *testing.T) {
+	w := newWorld(t)
+	p := w.ready()
+	a := w.refresh(p).Status.ActiveRevision
+	w.projectors().speed = 10
+	w.edit(p, elsewhere)
+	b := w.desired(p)
+	w.reaches(p, b, v1alpha1.RevisionBuilding)
+	w.pass(p)
+	w.Expect(w.refresh(p).Status.ActiveRevision).To(Equal(a), "not before it has caught up")
+	w.projectors().speed = 0
+	w.settle(p)
+	w.expectReady(p)
+	w.Expect(w.states(p)).To(Equal(b + ":*Active " + a + ":Retained"))
+	w.Expect(p.Status.Replays[0].Cause).To(Equal(v1alpha1.CauseMoved))
+	w.clock.SetTime(w.clock.Now().Add(2 * time.Hour))
+	w.settle(p)
+	w.Expect(w.states(p)).To(Equal(b + ":*Active"))
+	w.Expect(w.projectors().did).To(Equal([]string{"retire " + a}))
+}
+
+func TestAProjectionWithAnEndCompletesAndStops(t *testing.T) {
+	w := newWorld(t)
+	w.projectors().length = 1000
+	p := w.create(func(p *v1alpha1.Projection) { p.Spec.Source.Until = "1795412031120-60" })
+	w.settle(p)
+	ready := w.condition(p, v1alpha1.ConditionReady)
+	w.Expect(string(ready.Status) + ready.Reason).To(Equal("TrueCompleted"))
+	w.Expect(*w.deployments()[0].Spec.Replicas).To(BeZero())
+	w.Expect(w.pods()).To(BeEmpty())
+	w.Expect(w.refresh(p).Status.LastAckedID).To(HaveSuffix("-60"))
+	w.expectNoWrites(p)
+	w.restart()
+	w.settle(p)
+	w.Expect(w.condition(p, v1alpha1.ConditionReady).Reason).To(Equal(v1alpha1.ReasonCompleted))
+	w.Expect(w.projectors().starts).To(Equal(1))
+
+	w.edit(p, func(p *v1alpha1.Projection) { p.Spec.Source.Until = "" })
+	w.settle(p)
+	w.expectReady(p)
+	w.Expect(w.refresh(p).Status.LastAckedID).To(HaveSuffix("-1000"))
+}
+
+func TestAReplayIsRefusedWhenTheLogHasLostItsBeginning(t *testing.T) {
+	w := newWorld(t)
+	p := w.ready()
+	a := w.refresh(p).Status.ActiveRevision
+	w.projectors().change = func(p *contract.Partition) { p.History = contract.HistoryIncomplete }
+	w.settle(p)
+	w.edit(p, newFold)
+	w.settle(p)
+	w.Expect(w.expectStalled(p, v1alpha1.ReasonHistoryRequired)).To(ContainSubstring("Available"))
+	w.Expect(w.states(p)).To(Equal(a + ":*Active"))
+	w.Expect(w.deployments()).To(HaveLen(1))
+	w.expectNoWrites(p)
+	w.edit(p, func(p *v1alpha1.Projection) { p.Spec.Replay.History = v1alpha1.HistoryAvailable })
+	w.settle(p)
+	w.expectReady(p)
+	w.Expect(p.Status.ActiveRevision).To(Equal(w.desired(p)))
+}
+
+func TestABrokenCandidateLeavesReadersTheActiveRevision(t *testing.T) {
+	w := newWorld(t)
+	p := w.ready()
+	a := w.refresh(p).Status.ActiveRevision
+	w.edit(p, newFold)
+	b := w.desired(p)
+	w.projectors().changeOf = func(revision string, p *contract.Partition) {
+		if revision == b {
+			p.State, p.CaughtUp = contract.StateHalted, false
+			p.Problem = &contract.Problem{Reason: contract.ReasonEventFailed, Message: "no such field", EventID: "5-1", Permanent: true}
+		}
+	}
+	w.settle(p)
+	w.Expect(w.expectStalled(p, contract.ReasonEventFailed)).To(And(ContainSubstring("event 5-1"), ContainSubstring("readers still read revision "+a)))
+	w.Expect(meta.IsStatusConditionTrue(p.Status.Conditions, v1alpha1.ConditionCaughtUp)).To(BeTrue(), "it is about the active one")
+	w.projectors().length = 500
+	w.settle(p)
+	w.Expect(w.refresh(p).Status.LastAckedID).To(HaveSuffix("-500"))
+	w.edit(p, oldFold)
+	w.settle(p)
+	w.expectReady(p)
+	w.Expect(w.states(p)).To(Equal(a + ":*Active"))
+}
+
+func TestAJobThatFailsIsExplainedAndTriedAgain(t *testing.T) {
+	for kind, reason := range map[string]string{"verify": v1alpha1.ReasonVerifyFailed, "cutover": v1alpha1.ReasonCutoverFailed} {
+		t.Run(kind, func(t *testing.T) {
+			w := newWorld(t)
+			p := w.ready()
+			a := w.refresh(p).Status.ActiveRevision
+			w.projectors().jobErr[kind] = redisAway
+			w.edit(p, newFold)
+			b := w.desired(p)
+			name := func(n int) string { return fmt.Sprintf("user-profile-%s-%s-%d", kind, b, n) }
+			w.until(p, func() bool { return slices.ContainsFunc(w.jobNames(), func(n string) bool { return n == name(3) }) })
+			ready := w.condition(p, v1alpha1.ConditionReady)
+			w.Expect(ready.Reason).To(Equal(reason))
+			w.Expect(ready.Message).To(And(ContainSubstring("redis.shop.svc:6379 refuses connections"), ContainSubstring("tried again by itself")))
+			w.Expect(len(w.jobs())).To(BeNumerically("<=", 3))
+			w.Expect(w.refresh(p).Status.ActiveRevision).To(Equal(a))
+			clear(w.projectors().jobErr)
+			w.until(p, func() bool { return w.isReady(p) })
+			w.settle(p)
+			w.expectReady(p)
+			w.Expect(p.Status.ActiveRevision).To(Equal(b))
+			w.Expect(w.jobs()).To(BeEmpty())
+		})
+	}
+}
+
+func (w *world) jobNames() (out []string) {
+	for _, job := range w.jobs() {
+		out = append(out, job.Name)
+	}
+	return out
+}
+
+func TestAJobThatVanishesIsRunAgain(t *testing.T) {
+	for _, state := range []v1alpha1.RevisionState{v1alpha1.RevisionVerifying, v1alpha1.RevisionPromoting} {
+		for _, ended := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s ended %t", state, ended), func(t *testing.T) {
+				w := newWorld(t)
+				p := w.ready()
+				w.edit(p, newFold)
+				b := w.desired(p)
+				w.reaches(p, b, state)
+				w.cluster.holdJobs = !ended
+				w.until(p, func() bool { return len(w.jobs()) == 1 })
+				job := w.jobs()[0]
+				w.cluster.delete(&job)
+				w.cluster.holdJobs = false
+				w.settle(p)
+				w.expectReady(p)
+				w.Expect(p.Status.ActiveRevision).To(Equal(b))
+				w.Expect(w.jobs()).To(BeEmpty())
+			})
+		}
+	}
+}
+
+func TestAJobWhosePodIsGoneBeforeItsResultIsReadIsRunAgain(t *testing.T) {
+	w := newWorld(t)
+	p := w.ready()
+	w.edit(p, newFold)
+	b := w.desired(p)
+	w.reaches(p, b, v1alpha1.RevisionVerifying)
+	w.until(p, func() bool { return len(w.jobs()) == 1 })
+	for _, pod := range w.pods() {
+		if strings.Contains(pod.Name, "-verify-") {
+			w.cluster.delete(&pod)
+		}
+	}
+	w.until(p, func() bool { return w.isReady(p) })
+	w.Expect(p.Status.ActiveRevision).To(Equal(b))
+	w.Expect(w.projectors().did).To(Equal([]string{"verify " + b, "verify " + b, "cutover " + b}))
+}
+
+func TestChildrenDeletedByHandInEveryState(t *testing.T) {
+	for state := range stages {
+		t.Run(string(state), func(t *testing.T) {
+			w := newWorld(t)
+			p, _, b := w.staged(state)
+			for _, d := range w.deployments() {
+				w.cluster.delete(&d)
+			}
+			for _, c := range w.contracts() {
+				w.cluster.delete(&c)
+			}
+			for _, job := range w.jobs() {
+				w.cluster.delete(&job)
+			}
+			w.pass(p)
+			w.relieve()
+			w.settle(p)
+			if state == v1alpha1.RevisionHeld {
+				w.Expect(w.stateOf(p, b)).To(Equal(state))
+				return
+			}
+			w.expectReady(p)
+			w.Expect(p.Status.ActiveRevision).To(Equal(b))
+		})
+	}
+}
+
+func TestSuspendInEveryState(t *testing.T) {
+	for state := range stages {
+		t.Run(string(state), func(t *testing.T) {
+			w := newWorld(t)
+			p, _, b := w.staged(state)
+			w.edit(p, suspend)
+			w.pass(p)
+			w.relieve()
+			w.settle(p)
+			w.Expect(w.condition(p, v1alpha1.ConditionReady).Reason).To(Equal(v1alpha1.ReasonSuspended))
+			w.Expect(slices.DeleteFunc(w.pods(), isJobPod)).To(BeEmpty())
+			w.edit(p, resume)
+			w.settle(p)
+			if state == v1alpha1.RevisionHeld {
+				w.Expect(w.stateOf(p, b)).To(Equal(state))
+				return
+			}
+			w.expectReady(p)
+			w.Expect(p.Status.ActiveRevision).To(Equal(b))
+		})
+	}
+}
+
+func TestDeletionInEveryState(t *testing.T) {
+	for state := range stages {
+		for _, policy := range []v1alpha1.DeletionPolicy{v1alpha1.DeletionRetain, v1alpha1.DeletionDelete} {
+			t.Run(string(state)+" "+string(policy), func(t *testing.T) {
+				w := newWorld(t)
+				p, _, _ := w.staged(state, func(p *v1alpha1.Projection) { p.Spec.DeletionPolicy = policy })
+				w.cluster.holdJobs = false
+				w.delete(p)
+				w.settle(p)
+				w.Expect(w.exists(p)).To(BeFalse())
+				w.Expect(w.projectors().dropped).To(Equal([]bool{policy == v1alpha1.DeletionRetain}))
+				w.Expect(w.deployments()).To(BeEmpty())
+				for _, name := range w.jobNames() {
+					w.Expect(name).To(ContainSubstring("-drop-"))
+				}
+			})
+		}
+	}
+}
+
+func TestDeletionReachesEveryServer(t *testing.T) {
+	w := newWorld(t)
+	p := w.ready()
+	a := w.refresh(p).Status.ActiveRevision
+	w.edit(p, elsewhere)
+	w.settle(p)
+	w.expectReady(p)
+	w.projectors().jobErr["retire"] = redisAway
+	w.delete(p)
+	w.until(p, func() bool { return len(w.jobs()) > 1 })
+	w.Expect(w.expectStalled(p, v1alpha1.ReasonDropFailed)).To(ContainSubstring("refuses connections"))
+	w.Expect(w.projectors().dropped).To(BeEmpty())
+	clear(w.projectors().jobErr)
+	w.until(p, func() bool { return !w.exists(p) })
+	w.Expect(w.projectors().did).To(Equal([]string{"retire " + a}))
+	w.Expect(w.projectors().dropped).To(Equal([]bool{true}))
+}
