@@ -162,9 +162,9 @@ func (w *world) reconcile(faulty bool) Decision {
 func (w *world) act(d Decision) {
 	for _, name := range d.Forget {
 		if j := w.jobs[name]; j.work.Kind == JobRetire && j.work.Attempt >= giveUpAfter && j.result == nil {
-			delete(w.ledger("2").folds, name) // given up; anything may be left
-			if w.ledger("2").active == name {
-				w.ledger("2").active = ""
+			delete(w.of(name).folds, name) // given up; anything may be left
+			if w.of(name).active == name {
+				w.of(name).active = ""
 			}
 		}
 		delete(w.jobs, name)
