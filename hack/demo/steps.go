@@ -135,7 +135,7 @@ func (d *demo) awaitNoLag(ctx context.Context) error {
 }
 
 func (d *demo) compare(ctx context.Context) error {
-	model, events, err := fold(ctx, d.redis)
+	model, events, err := fold(ctx, d.redis, d.mended)
 	if err != nil {
 		return err
 	}
@@ -149,6 +149,11 @@ func (d *demo) compare(ctx context.Context) error {
 	}
 	fmt.Printf("\nread model == independent fold (%d entities, %d events)\n\n", len(model), events)
 	return nil
+}
+
+func (d *demo) compareMended(ctx context.Context) error {
+	d.mended = true
+	return d.compare(ctx)
 }
 
 func (d *demo) kubectl(ctx context.Context, args ...string) (string, error) {
