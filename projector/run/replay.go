@@ -29,25 +29,17 @@ func verify(ctx context.Context, w *worker, o options, log *slog.Logger, r *cont
 }
 
 // checkActive sees that what is published is what the verdict will be about.
-func (w *worker) checkActive(ctx context.Context, path string) error {
-	active, err := newWorker(path)
-	defer active.close()
-	if err != nil {
-		return err
-	}
-	if active.document.Projection != w.document.Projection {
-		return invalid(fmt.Errorf("--active is a contract of %s, and --contract one of %s", active.document.Projection, w.document.Projection))
-	}
+func (w *worker) checkActive(ctx context.Context, revision string) error {
 	revisions, err := w.store.Revisions(ctx, w.document.Projection)
 	if err != nil {
 		return err
 	}
-	if len(revisions) > 0 && revisions[0].Published && revisions[0].Name == active.document.Revision {
+	if len(revisions) > 0 && revisions[0].Published && revisions[0].Name == revision {
 		return nil
 	}
 	return &fault.Error{
 		Reason:    contract.ReasonNotComparable,
-		Message:   fmt.Sprintf("revision %s is not the published one", active.document.Revision),
+		Message:   fmt.Sprintf("revision %s is not the published one", revision),
 		Remedy:    "nothing: the operator compares again with the one that is",
 		Permanent: true,
 	}

@@ -45,7 +45,7 @@ func TestARevisionIsBuiltComparedPublishedTakenBackAndDropped(t *testing.T) {
 		w.judgeRevision()
 		next.judgeRevision()
 
-		verdict := next.must("verify", "--active", w.write()).Diff
+		verdict := next.must("verify", "--active", w.contract.Revision).Diff
 		next.judgeDiff(w, verdict)
 
 		done := next.must("cutover").Cutover

@@ -101,7 +101,7 @@ func parse(args []string, out io.Writer) (options, error) {
 	flags.BoolVar(&o.keep, "keep", true, "drop: keep the published read model and its ledger, and remove the rest")
 	flags.BoolVar(&o.revisionOnly, "revision-only", false, "drop: remove the contract's revision, unless it is the published one")
 	flags.BoolVar(&o.published, "published", false, "drop --revision-only: also if it is the published one; readers then have none")
-	flags.StringVar(&o.active, "active", "", "verify: the contract of the revision that is published, to see that it still is")
+	flags.StringVar(&o.active, "active", "", "verify: the revision that is published, to see that it still is")
 	flags.StringVar(&o.terminationLog, "termination-log", "/dev/termination-log", "verify, cutover, drop: where the result goes")
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -119,7 +119,7 @@ func parse(args []string, out io.Writer) (options, error) {
 		_, _ = fmt.Fprintln(out, "projector: --cache-mib and --recheck must not be negative")
 		return o, flag.ErrHelp
 	}
-	o.contract, o.active = fileOf(o.contract), fileOf(o.active)
+	o.contract = fileOf(o.contract)
 	return o, nil
 }
 
