@@ -164,7 +164,8 @@ func (w *world) reconcile(faulty bool) Decision {
 func (w *world) abandon(in Input, d Decision) {
 	for _, k := range in.Known {
 		listed := slices.ContainsFunc(d.Revisions, func(s Step) bool { return s.Name == k.Name })
-		if !listed && !k.Claimed && k.Store != in.Store {
+		forgotten := k.Name == in.Desired && k.State == "" && !k.Running && k.Job == nil // status was lost twice
+		if !listed && (!k.Claimed && k.Store != in.Store || forgotten) {
 			w.abandoned[k.Name] = true
 		}
 	}
