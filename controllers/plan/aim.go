@@ -158,7 +158,7 @@ func (p *planner) empty() {
 	begin := p.active.State == v1alpha1.RevisionRetiring
 	for _, r := range p.revisions {
 		if r.to != "" {
-			r.to = v1alpha1.RevisionRetiring
+			r.to, r.run = v1alpha1.RevisionRetiring, false
 		}
 		begin = begin && !r.Running
 	}

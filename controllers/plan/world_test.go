@@ -165,7 +165,7 @@ func (w *world) abandon(in Input, d Decision) {
 	for _, k := range in.Known {
 		listed := slices.ContainsFunc(d.Revisions, func(s Step) bool { return s.Name == k.Name })
 		forgotten := k.Name == in.Desired && k.State == "" && !k.Running && k.Job == nil // status was lost twice
-		if !listed && (!k.Claimed && k.Store != in.Store || forgotten) {
+		if !listed && (len(d.Revisions) == maxRevisions || !k.Claimed && k.Store != in.Store || forgotten) {
 			w.abandoned[k.Name] = true
 		}
 	}
