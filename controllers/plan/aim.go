@@ -267,6 +267,10 @@ func (p *planner) room() bool {
 func (p *planner) steady() {
 	p.runActive()
 	p.retireCandidates(false)
+	if a := p.active; a.deniesPublished() && a.ready() && p.listed() == 1 && (a.Job == nil || a.has(JobCutover) && !a.Job.Succeeded()) {
+		p.promote(a) // readers read what nobody knows of any more
+		return
+	}
 	switch {
 	case p.active.completed():
 		p.out.Phase = PhaseCompleted
