@@ -127,9 +127,9 @@ func sortedKeys[V any](m map[string]V) []string {
 // reconcile is one pass of an operator: it decides, acts, and writes status.
 func (w *world) reconcile(faulty bool) Decision {
 	w.steps++
-	status := w.status
+	status, stale := w.status, false
 	if faulty && rapid.IntRange(0, 19).Draw(w.t, "stale") == 0 {
-		status = w.older
+		status, stale = w.older, true
 	}
 	in := w.input(status)
 	d := Next(in)
@@ -140,6 +140,9 @@ func (w *world) reconcile(faulty bool) Decision {
 		return d // before it has done anything
 	}
 	w.act(d)
+	if stale {
+		return d // the API server refuses its write
+	}
 	if faulty && rapid.IntRange(0, 9).Draw(w.t, "status lost") == 0 {
 		return d
 	}
