@@ -260,10 +260,10 @@ func (s *scope) runsAny() bool {
 func (s *scope) comeBack(now time.Time, result ctrl.Result) (ctrl.Result, error) {
 	v := s.verdict
 	switch {
-	case s.unwritten():
-		return ctrl.Result{RequeueAfter: pollNow}, nil
 	case result.RequeueAfter > 0:
 		return result, nil
+	case s.unwritten():
+		return ctrl.Result{RequeueAfter: pollNow}, nil
 	case s.decision.Fault != nil && s.decision.Fault == s.invalid && len(s.decision.Revisions) == 0:
 		return ctrl.Result{}, reconcile.TerminalError(fmt.Errorf("%s: %s", v.Reason, v.Message))
 	}
