@@ -201,7 +201,7 @@ func (p *planner) first() {
 // forgetUnclaimed makes room where one bad spec has followed another.
 func (p *planner) forgetUnclaimed() {
 	for _, r := range p.revisions {
-		if r != p.desired && !r.Claimed && !r.Running && p.listed() >= maxRevisions && r.Job == nil {
+		if elsewhere(r, p.desired) && !r.Claimed && !r.Running && p.listed() > maxRevisions && r.Job == nil {
 			r.to = ""
 		}
 	}

@@ -137,6 +137,10 @@ func (p *planner) move() {
 		d.to, p.out.Phase = v1alpha1.RevisionHeld, PhaseHeld
 		return
 	}
+	if d.deniesPublished() { // what nobody knows of was there first
+		p.promote(d)
+		return
+	}
 	p.active = d
 	d.to = v1alpha1.RevisionActive
 	p.retain(old)

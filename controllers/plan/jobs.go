@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/refold-dev/refold/api/v1alpha1"
+	"github.com/refold-dev/refold/projector/contract"
 )
 
 // failed says whether the work has ended without being done.
@@ -26,6 +27,11 @@ func (j *Job) reason() string {
 		return ""
 	}
 	return j.Result.Problem.Reason
+}
+
+// refused says whether a removal was refused, for readers read it.
+func (j *Job) refused() bool {
+	return j.failed() && (j.reason() == contract.ReasonNotOwned || j.reason() == contract.ReasonReplayNeeded)
 }
 
 // jobFault says what a Job said, and what to do.

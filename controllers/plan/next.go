@@ -156,7 +156,7 @@ func (p *planner) isGone(r *revision) bool {
 }
 
 func (p *planner) givenUp(r *revision) bool {
-	return !r.Claimed && elsewhere(r, p.desired) && r.Job.Attempt >= giveUpAfter
+	return !r.Claimed && elsewhere(r, p.desired) && r.Job.Attempt >= giveUpAfter && !r.Job.refused()
 }
 
 // demote takes what was read before off the readers.
@@ -177,6 +177,9 @@ func (p *planner) retain(r *revision) {
 	folded := r.Events > 0 || r.Running
 	if p.in.Spec.RollbackWindow <= 0 || !r.caughtUpOnce() || !folded {
 		r.to = v1alpha1.RevisionRetiring
+	}
+	if r.caughtUpOnce() && r.PromotedAt.IsZero() { // it was read, if only for a moment
+		r.PromotedAt = p.in.Now
 	}
 }
 

@@ -25,6 +25,11 @@ func (p *planner) published() *revision {
 			return r
 		}
 	}
+	for _, r := range p.revisions {
+		if r != last && last.deniesPublished() && r.has(JobRetire) && r.Job.refused() && !elsewhere(r, last) && !r.deniesPublished() {
+			return r
+		}
+	}
 	if last.deniesPublished() && last.PromotedAt.IsZero() {
 		if other := p.unheard(last, false); other != nil {
 			return other
@@ -50,7 +55,7 @@ func (p *planner) guess() *revision {
 		return best
 	}
 	for _, r := range p.revisions {
-		if r.State == v1alpha1.RevisionActive && !r.deniesPublished() {
+		if (r.State == v1alpha1.RevisionActive || r.has(JobRetire) && r.Job.refused()) && !r.deniesPublished() {
 			return r
 		}
 	}

@@ -17,21 +17,21 @@ import (
 // The world of this test: servers with ledgers, projectors that fold, Jobs that
 // may be lost, and an operator whose writes may be. Next decides in it.
 type world struct {
-	t            *rapid.T
-	now          time.Time
-	spec         worldSpec
-	tail         int64
-	ledgers      map[string]*ledger  // by store
-	procs        map[string]*process // projectors, by revision
-	stores       map[string]string   // contracts there are: where each revision keeps its model
-	jobs         map[string]*job     // by revision
-	status       worldStatus         // as stored
-	older        worldStatus         // as it was one write before
-	gateOK       map[string]bool     // an approval, or a gate that let it pass, was seen
-	held         map[string]bool
-	steps        int
-	emptied      bool // InPlace has been wanted
-	approvedOnce map[string]bool
+	t                       *rapid.T
+	now                     time.Time
+	spec                    worldSpec
+	tail                    int64
+	ledgers                 map[string]*ledger  // by store
+	procs                   map[string]*process // projectors, by revision
+	stores                  map[string]string   // contracts there are: where each revision keeps its model
+	jobs                    map[string]*job     // by revision
+	status                  worldStatus         // as stored
+	older                   worldStatus         // as it was one write before
+	gateOK                  map[string]bool     // an approval, or a gate that let it pass, was seen
+	held                    map[string]bool
+	steps                   int
+	emptied                 bool // InPlace has been wanted
+	approvedOnce, abandoned map[string]bool
 }
 
 type worldSpec struct {
@@ -51,7 +51,6 @@ type worldStatus struct {
 type ledger struct {
 	active string
 	folds  map[string]int64
-	op     string // a cutover past its point of no return, to this revision
 }
 
 type process struct {
@@ -139,6 +138,7 @@ func (w *world) reconcile(faulty bool) Decision {
 	d := Next(in)
 	w.t.Logf("%s=> %+v", describe(in), d)
 	w.check(in, d)
+	w.abandon(in, d)
 	if faulty && rapid.IntRange(0, 9).Draw(w.t, "dies") == 0 {
 		return d // before it has done anything
 	}
@@ -159,14 +159,19 @@ func (w *world) reconcile(faulty bool) Decision {
 	return d
 }
 
+// abandon notes what is given up: what nobody saw claim, on a server that the
+// spec names no more. Of that alone may anything be left.
+func (w *world) abandon(in Input, d Decision) {
+	for _, k := range in.Known {
+		listed := slices.ContainsFunc(d.Revisions, func(s Step) bool { return s.Name == k.Name })
+		if !listed && !k.Claimed && k.Store != in.Store {
+			w.abandoned[k.Name] = true
+		}
+	}
+}
+
 func (w *world) act(d Decision) {
 	for _, name := range d.Forget {
-		if j := w.jobs[name]; j.work.Kind == JobRetire && j.work.Attempt >= giveUpAfter && j.result == nil {
-			delete(w.ledger("2").folds, name) // given up; anything may be left
-			if w.ledger("2").active == name {
-				w.ledger("2").active = ""
-			}
-		}
 		delete(w.jobs, name)
 	}
 	for _, s := range d.Revisions {
@@ -195,6 +200,9 @@ func (w *world) act(d Decision) {
 		if !listed(name) && w.procs[name] == nil && w.jobs[name] == nil {
 			delete(w.stores, name)
 		}
+	}
+	if d.Job != nil && d.Job.Revision == w.spec.name {
+		w.stores[w.spec.name] = w.spec.store // the spec says its contract
 	}
 	if d.Job != nil && (w.jobs[d.Job.Revision] == nil || w.jobs[d.Job.Revision].work.Attempt < d.Job.Attempt) {
 		w.jobs[d.Job.Revision] = &job{work: *d.Job}
@@ -311,10 +319,10 @@ func (w *world) fold(name string, pr *process, faulty bool) {
 	if faulty && rapid.IntRange(0, 3).Draw(w.t, "slow") == 0 {
 		return
 	}
-	l := w.of(name)
-	if l.op != "" {
-		return
+	if w.stores[name] == "" {
+		return // its contract is gone: it does not start
 	}
+	l := w.of(name)
 	if _, ok := l.folds[name]; !ok || !pr.claimed || pr.published != (l.active == name) {
 		if l.active == "" || l.folds[l.active] == 0 && l.active != name {
 			delete(l.folds, l.active)
@@ -333,6 +341,9 @@ func (w *world) run(name string, j *job, faulty bool) {
 	fate := 0
 	if faulty {
 		fate = rapid.IntRange(0, 7).Draw(w.t, "fate of a Job")
+	}
+	if w.stores[name] == "" {
+		fate = 5
 	}
 	switch fate {
 	case 5: // dies before it has done anything
@@ -373,7 +384,9 @@ func (w *world) do(name string, work Work) *contract.Result {
 		return &contract.Result{Done: true, Diff: &contract.Diff{AtID: "1-0", Same: 100 - changed, Changed: changed}}
 	case JobCutover:
 		if l.active != name {
-			w.mayPublish(name)
+			if !w.abandoned[l.active] {
+				w.mayPublish(name)
+			}
 			l.active = name
 		}
 		return &contract.Result{Done: true, Cutover: &contract.Cutover{To: name}}
@@ -414,7 +427,7 @@ var worldSteps = flag.Int("world.steps", 10_000, "steps of the simulated world, 
 
 func newWorld(t *rapid.T) *world {
 	w := &world{t: t, now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), tail: 9, ledgers: map[string]*ledger{}, procs: map[string]*process{},
-		stores: map[string]string{}, jobs: map[string]*job{}, gateOK: map[string]bool{}, held: map[string]bool{}, approvedOnce: map[string]bool{}}
+		stores: map[string]string{}, jobs: map[string]*job{}, gateOK: map[string]bool{}, held: map[string]bool{}, approvedOnce: map[string]bool{}, abandoned: map[string]bool{}}
 	w.spec = worldSpec{name: "a", store: "1", replay: ReplaySpec{Strategy: v1alpha1.ReplayShadow, Mode: v1alpha1.PromotionAutomatic,
 		MaxChangedPercent: 20, RollbackWindow: 20 * time.Second, History: v1alpha1.HistoryRequired}}
 	return w
@@ -475,7 +488,7 @@ func (w *world) settle() {
 	}
 	for store, l := range w.ledgers {
 		for name := range l.folds {
-			if name != w.spec.name || store != w.spec.store {
+			if !w.abandoned[name] && name != w.spec.name || name == w.spec.name && !w.abandoned[name] && store != w.spec.store {
 				w.t.Fatalf("%s is left at %s", name, store)
 			}
 		}
