@@ -158,7 +158,7 @@ func (p *planner) empty() {
 	begin := p.active.State == v1alpha1.RevisionRetiring
 	for _, r := range p.revisions {
 		if r.to != "" {
-			r.to = v1alpha1.RevisionRetiring
+			r.to, r.run = v1alpha1.RevisionRetiring, false
 		}
 		begin = begin && !r.Running
 	}
@@ -267,6 +267,10 @@ func (p *planner) room() bool {
 func (p *planner) steady() {
 	p.runActive()
 	p.retireCandidates(false)
+	if a := p.active; a.deniesPublished() && a.ready() && p.listed() == 1 && (a.Job == nil || a.has(JobCutover) && !a.Job.Succeeded()) {
+		p.promote(a) // readers read what nobody knows of any more
+		return
+	}
 	switch {
 	case p.active.completed():
 		p.out.Phase = PhaseCompleted

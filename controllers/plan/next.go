@@ -262,7 +262,7 @@ func (p *planner) conclude(r *revision) {
 	case r.to != v1alpha1.RevisionRetiring && r.to != v1alpha1.RevisionRetained, r.State == r.to,
 		r.State != v1alpha1.RevisionPromoting && r.State != v1alpha1.RevisionFailed && !isCandidate(r.State):
 		return
-	case p.desired == p.active:
+	case p.desired == p.active && r.Name != p.in.Active:
 		ended.Outcome = v1alpha1.OutcomeCalledOff
 	default:
 		ended.Outcome = v1alpha1.OutcomeSuperseded

@@ -102,7 +102,7 @@ type Result struct {
 	Message string   `json:"message"`
 	Problem *Problem `json:"problem,omitempty"`
 	Diff    *Diff    `json:"diff,omitempty"`    // verify
-	Cutover *Cutover `json:"cutover,omitempty"` // cutover
+	Cutover *Cutover `json:"cutover,omitempty"` // cutover; also of one that failed, from the point of no return on: without it nothing was touched
 }
 
 // Diff is what publishing a candidate would change for readers, counted in
