@@ -32,7 +32,11 @@ func (r *Reconciler) checkSpec(ctx context.Context, s *scope) (ctrl.Result, erro
 }
 
 func (r *Reconciler) invalidSpec(s *scope) *plan.Fault {
-	if err := plan.CheckFrom(plan.Defaulted(s.projection.Spec).Source.From); err != nil {
+	source := plan.Defaulted(s.projection.Spec).Source
+	if err := plan.CheckFrom(source.From); err != nil {
+		return &plan.Fault{Reason: v1alpha1.ReasonInvalidSpec, Message: err.Error()}
+	}
+	if err := plan.CheckUntil(source.From, source.Until); err != nil {
 		return &plan.Fault{Reason: v1alpha1.ReasonInvalidSpec, Message: err.Error()}
 	}
 	if err := resources.CheckMemory(s.projection.Spec.Projector); err != nil {

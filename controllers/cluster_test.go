@@ -212,4 +212,3 @@ func (c *cluster) finishJob(job *batchv1.Job, done bool) {
 	}
 	c.w.Expect(c.w.client.Status().Update(c.w.ctx, job)).To(Succeed())
 }
-

@@ -61,6 +61,10 @@ func (s *scope) subject() string {
 // judgeCandidate judges a revision that is being built. While it is broken readers
 // read the active one, if there is one.
 func (r *Reconciler) judgeCandidate(s *scope, revision string) {
+	if s.step(revision) == nil {
+		s.sayWaiting(revision)
+		return
+	}
 	r.judgeRevision(s, revision)
 	active := s.decision.Active
 	if active == "" || active == revision || s.verdict == nil || !s.verdict.Fault {
@@ -68,6 +72,26 @@ func (r *Reconciler) judgeCandidate(s *scope, revision string) {
 	}
 	s.verdict.Message = fmt.Sprintf("%s This is of revision %s, which is being built; readers still read revision %s.",
 		sentence(s.verdict.Message), revision, active)
+}
+
+// sayWaiting speaks of a revision that cannot be begun before others are removed.
+func (s *scope) sayWaiting(revision string) {
+	message := fmt.Sprintf("revision %s is begun when what is left of earlier ones is removed.", revision)
+	s.progress(v1alpha1.ReasonReplaying, message+s.removalTrouble())
+}
+
+// removalTrouble says which revision cannot be removed and why, "" for none. It is
+// no fault of what readers read.
+func (s *scope) removalTrouble() string {
+	for _, step := range s.decision.Revisions {
+		if step.State != v1alpha1.RevisionRetiring {
+			continue
+		}
+		if trouble := s.failureOf(plan.JobRetire, step.Name, v1alpha1.ReasonDropFailed); trouble != nil {
+			return fmt.Sprintf(" Revision %s cannot be removed: %s", step.Name, trouble.Message)
+		}
+	}
+	return ""
 }
 
 // sayJob says how the Job of a phase fares.
@@ -88,12 +112,20 @@ func (s *scope) judgeFolding(revision string, p contract.Partition) {
 	switch {
 	case step != nil && step.State == v1alpha1.RevisionActive:
 		s.say(verdict{Type: v1alpha1.ConditionReady, Reason: v1alpha1.ReasonFolding,
-			Message: fmt.Sprintf("revision %s folds stream %s", revision, p.Stream)})
+			Message: s.foldingText(revision, p.Stream)})
 	case s.decision.Phase == plan.PhaseReplaying:
 		s.sayPercent(v1alpha1.ReasonReplaying, fmt.Sprintf("revision %s is built beside revision %s, which readers read", revision, s.decision.Active), p)
 	default:
 		s.sayPercent(v1alpha1.ReasonBuilding, fmt.Sprintf("history is folded from %s on as revision %s", s.desired.Source.From, revision), p)
 	}
+}
+
+func (s *scope) foldingText(revision, stream string) string {
+	text := fmt.Sprintf("revision %s folds stream %s", revision, stream)
+	if trouble := s.removalTrouble(); trouble != "" {
+		return text + "." + trouble
+	}
+	return text
 }
 
 // percentStep keeps messages from changing, and status from being written, without

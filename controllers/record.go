@@ -139,19 +139,46 @@ func steps(in []v1alpha1.RevisionStatus) []v1alpha1.RevisionStatus {
 // the replay that is under way.
 func (r *Reconciler) recordReplays(s *scope, now time.Time) {
 	records := slices.Clone(s.projection.Status.Replays)
-	for _, ended := range s.decision.Finished {
-		if i := openRecord(records, ended.Revision); i >= 0 {
-			records[i] = s.closed(records[i], ended, now)
+	for i := range records {
+		if ended := s.endOf(records[i]); ended != nil {
+			records[i] = s.closed(records[i], *ended, now)
 		}
 	}
 	cause := s.cause()
-	if cause != "" && openRecord(records, s.desired.Revision) < 0 {
+	if cause != "" && s.begun() && openRecord(records, s.desired.Revision) < 0 {
 		records = slices.Insert(records, 0, v1alpha1.ReplayRecord{
 			Revision: s.desired.Revision, Cause: cause, FromID: s.desired.Source.From,
 			Image: r.Image, StartedAt: timeIn(now),
 		})
 	}
 	s.projection.Status.Replays = records[:min(len(records), maxReplays)]
+}
+
+// endOf is how the replay of an open record has ended, nil if it has not. One of a
+// revision that is no more has ended whether or not anybody saw it.
+func (s *scope) endOf(record v1alpha1.ReplayRecord) *plan.Ended {
+	if record.FinishedAt != nil {
+		return nil
+	}
+	for i := range s.decision.Finished {
+		if s.decision.Finished[i].Revision == record.Revision {
+			return &s.decision.Finished[i]
+		}
+	}
+	if record.Revision == s.desired.Revision || s.step(record.Revision) != nil {
+		return nil
+	}
+	out := &plan.Ended{Revision: record.Revision, Outcome: v1alpha1.OutcomeSuperseded}
+	if s.decision.Active == s.desired.Revision {
+		out.Outcome = v1alpha1.OutcomeCalledOff
+	}
+	return out
+}
+
+// begun tells whether the desired revision is more than wished for.
+func (s *scope) begun() bool {
+	return s.decision.Phase == plan.PhaseEmptying ||
+		s.decision.Phase != plan.PhaseBlocked && s.step(s.desired.Revision) != nil
 }
 
 func openRecord(records []v1alpha1.ReplayRecord, revision string) int {

@@ -603,3 +603,112 @@ func TestDeletionReachesEveryServer(t *testing.T) {
 	w.Expect(w.projectors().did).To(Equal([]string{"retire " + a}))
 	w.Expect(w.projectors().dropped).To(Equal([]bool{true}))
 }
+
+func TestAfterAnUpgradeAReplayBringsTheActiveRevisionToTheNewImage(t *testing.T) {
+	w := newWorld(t)
+	p := w.ready()
+	a := w.refresh(p).Status.ActiveRevision
+	w.projectors().oldImage = "refold-projector:v1"
+	w.restart()
+	w.r.Image = "refold-projector:v2"
+	w.settle(p)
+	w.expectReady(p)
+	w.Expect(w.podOf(a).Spec.Containers[0].Image).To(Equal("refold-projector:v1"), "an upgrade alone restarts nothing")
+	w.edit(p, newFold)
+	w.settle(p)
+	w.expectReady(p)
+	w.Expect(p.Status.ActiveRevision).To(Equal(w.desired(p)))
+	w.Expect(w.podOf(a).Spec.Containers[0].Image).To(Equal("refold-projector:v2"), "an older one would not stand still for a cutover")
+}
+
+func TestAReplayTakesNobodysKeysAndNobodyTakesIts(t *testing.T) {
+	w := newWorld(t)
+	first := w.ready(named("first", "a:"), manual)
+	time.Sleep(1100 * time.Millisecond) // creation times have whole seconds
+	waiting := w.create(named("waiting", "a:"))
+	w.settle(waiting)
+	w.edit(first, newFold)
+	w.settle(first)
+	w.Expect(w.condition(first, v1alpha1.ConditionHeld)).NotTo(BeNil(), "who waits for its keys does not hold up a replay")
+
+	w.edit(first, func(p *v1alpha1.Projection) { p.Spec.ReadModel.RedisHash.KeyPrefix = "b:" })
+	w.settle(first)
+	third := w.create(named("third", "b:"))
+	w.settle(third)
+	w.Expect(w.expectStalled(third, v1alpha1.ReasonTargetConflict)).To(ContainSubstring("first"), "the candidate's keys are taken")
+	w.edit(first, approve(w.desired(first)))
+	w.settle(first)
+	w.expectReady(first)
+	w.settle(waiting)
+	w.expectStalled(waiting, v1alpha1.ReasonTargetConflict) // a: is kept for a rollback
+	w.clock.SetTime(w.clock.Now().Add(2 * time.Hour))
+	w.settle(first)
+	w.settle(waiting)
+	w.expectReady(waiting)
+}
+
+func TestARevisionThatCannotBeRemovedDoesNotHurtReaders(t *testing.T) {
+	w := newWorld(t)
+	p := w.ready(window(0))
+	a := w.refresh(p).Status.ActiveRevision
+	w.projectors().jobErr["retire"] = redisAway
+	w.edit(p, newFold)
+	w.until(p, func() bool {
+		return w.isReady(p) && strings.Contains(strings.Join(w.jobNames(), " "), "retire-"+a+"-3")
+	})
+	w.pass(p)
+	w.expectReady(p)
+	w.Expect(w.condition(p, v1alpha1.ConditionReady).Message).To(And(ContainSubstring("cannot be removed"), ContainSubstring("refuses connections")))
+	clear(w.projectors().jobErr)
+	w.until(p, func() bool { return len(w.refresh(p).Status.Revisions) == 1 && len(w.jobs()) == 0 })
+	w.Expect(w.condition(p, v1alpha1.ConditionReady).Message).NotTo(ContainSubstring("cannot be removed"))
+}
+
+func TestProgressOfAReplayIsWrittenEveryTwoSecondsAtMost(t *testing.T) {
+	w := newWorld(t)
+	p := w.ready()
+	w.projectors().length, w.projectors().speed = 1_000_000, 10
+	w.projectors().model(w).events[w.refresh(p).Status.ActiveRevision] = 1_000_000
+	w.edit(p, newFold)
+	w.reaches(p, w.desired(p), v1alpha1.RevisionBuilding)
+	w.pass(p)
+	w.pass(p)
+	writes := len(w.writes.log)
+	for range 20 {
+		_, err := w.reconcile(p)
+		w.Expect(err).NotTo(HaveOccurred())
+		w.clock.SetTime(w.clock.Now().Add(500 * time.Millisecond))
+	}
+	w.Expect(len(w.writes.log) - writes).To(BeNumerically("~", 5, 1))
+}
+
+func TestAnEditWhileTheModelIsEmptiedLeavesNoReplayOpen(t *testing.T) {
+	w := newWorld(t)
+	p := w.ready(strategy(v1alpha1.ReplayInPlace))
+	w.cluster.holdJobs = true
+	w.edit(p, newFold)
+	w.settle(p)
+	w.expectReconciling(p, v1alpha1.ReasonEmptying)
+	w.edit(p, func(p *v1alpha1.Projection) { p.Spec.Reducer.Rules[3].Add["orders"] = "3" })
+	w.settle(p)
+	w.cluster.holdJobs = false
+	w.settle(p)
+	w.expectReady(p)
+	w.Expect(p.Status.ActiveRevision).To(Equal(w.desired(p)))
+	for _, record := range p.Status.Replays {
+		w.Expect(record.FinishedAt).NotTo(BeNil(), "%v", record)
+	}
+}
+
+func TestARefusedReplayIsNotRecorded(t *testing.T) {
+	w := newWorld(t)
+	p := w.ready()
+	w.projectors().change = func(p *contract.Partition) { p.History = contract.HistoryIncomplete }
+	w.settle(p)
+	w.events()
+	w.edit(p, newFold)
+	w.settle(p)
+	w.expectStalled(p, v1alpha1.ReasonHistoryRequired)
+	w.Expect(p.Status.Replays).To(HaveLen(1))
+	w.Expect(w.events()).To(And(ContainSubstring("Warning HistoryRequired"), Not(ContainSubstring("ReplayStarted"))))
+}

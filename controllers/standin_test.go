@@ -27,7 +27,8 @@ type fakeProjectors struct {
 	change     func(*contract.Partition)         // last word on what is reported
 	changeOf   func(string, *contract.Partition) // the same, by revision
 	silent     bool                              // nobody answers
-	old        bool                              // projectors from before there were replays
+	images     map[string]string                 // pod → image
+	oldImage   string                            // of projectors from before there were replays
 	dropped    []bool                            // keep, for every drop that was done
 	dropErr    *contract.Problem
 	jobErr     map[string]*contract.Problem // by kind: verify, cutover, retire
@@ -44,7 +45,7 @@ type model struct {
 }
 
 func newFakeProjectors() *fakeProjectors {
-	return &fakeProjectors{runs: map[string][]byte{}, models: map[string]*model{}, length: 100,
+	return &fakeProjectors{images: map[string]string{}, runs: map[string][]byte{}, models: map[string]*model{}, length: 100,
 		jobErr: map[string]*contract.Problem{}, diff: contract.Diff{AtID: "1795412031120-100", Same: 100, Digest: "d0"}}
 }
 
@@ -66,7 +67,7 @@ func (f *fakeProjectors) modelOf(d contract.Document) *model {
 func (f *fakeProjectors) Run(pod *corev1.Pod, document []byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.runs[pod.Name] = document
+	f.runs[pod.Name], f.images[pod.Name] = document, pod.Spec.Containers[0].Image
 	f.starts++
 }
 
@@ -175,6 +176,7 @@ func (f *fakeProjectors) Read(_ context.Context, pod *corev1.Pod) (contract.Stat
 		return contract.Status{}, err
 	}
 	p := f.fold(d)
+	p.Published = p.Published && f.images[pod.Name] != f.oldImage
 	if f.change != nil {
 		f.change(&p)
 	}
@@ -208,7 +210,7 @@ func (f *fakeProjectors) fold(d contract.Document) contract.Partition {
 	}
 	m.events[d.Revision] = events
 	p := contract.Partition{Stream: d.Source.Stream, State: contract.StateLive, History: contract.HistoryComplete,
-		Claimed: true, Published: m.active == d.Revision && !f.old, CaughtUp: events >= f.length,
+		Claimed: true, Published: m.active == d.Revision, CaughtUp: events >= f.length,
 		Events: events, Entries: events, EtaSeconds: -1, Position: fmt.Sprintf("1795412031120-%d", events), LagEvents: f.length - events}
 	if events < f.length {
 		p.State = contract.StateCatchingUp

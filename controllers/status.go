@@ -170,7 +170,7 @@ func (s *scope) caughtUp() finding {
 	active, ok := s.readings[s.projection.Status.ActiveRevision]
 	last := s.condition(v1alpha1.ConditionCaughtUp)
 	switch {
-	case s.decision.Phase == plan.PhaseCompleted:
+	case s.completed():
 		return finding{metav1.ConditionTrue, v1alpha1.ReasonAtTail, "the read model holds everything up to source.until"}
 	case ok && active.partition().CaughtUp:
 		return finding{metav1.ConditionTrue, v1alpha1.ReasonAtTail, "the read model is within a batch of the stream's tail"}
@@ -180,6 +180,12 @@ func (s *scope) caughtUp() finding {
 		return finding{last.Status, last.Reason, last.Message}
 	}
 	return finding{metav1.ConditionUnknown, v1alpha1.ReasonUnknown, "no projector says how far it is"}
+}
+
+// completed tells whether what readers read has an end, and has come to it.
+func (s *scope) completed() bool {
+	active := revisionIn(&s.projection.Status, s.projection.Status.ActiveRevision)
+	return active != nil && active.Completed
 }
 
 func (s *scope) historyComplete() finding {
@@ -260,10 +266,10 @@ func (s *scope) runsAny() bool {
 func (s *scope) comeBack(now time.Time, result ctrl.Result) (ctrl.Result, error) {
 	v := s.verdict
 	switch {
-	case s.unwritten():
-		return ctrl.Result{RequeueAfter: pollNow}, nil
 	case result.RequeueAfter > 0:
 		return result, nil
+	case s.unwritten():
+		return ctrl.Result{RequeueAfter: pollNow}, nil
 	case s.decision.Fault != nil && s.decision.Fault == s.invalid && len(s.decision.Revisions) == 0:
 		return ctrl.Result{}, reconcile.TerminalError(fmt.Errorf("%s: %s", v.Reason, v.Message))
 	}

@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -34,7 +35,8 @@ const patience = time.Minute
 // revisions are seen to contend for the read model.
 func (r *Reconciler) stopOthers(ctx context.Context, s *scope) (ctrl.Result, error) {
 	for i := range s.deployments {
-		if s.runsOn(s.deployments[i].Labels[v1alpha1.RevisionLabel]) {
+		step := s.step(s.deployments[i].Labels[v1alpha1.RevisionLabel])
+		if step != nil && (step.Run || !slices.Contains(states, step.State)) {
 			continue
 		}
 		if err := r.remove(ctx, &s.deployments[i], "Deployment"); err != nil {
@@ -56,6 +58,11 @@ func (r *Reconciler) stopOthers(ctx context.Context, s *scope) (ctrl.Result, err
 func (r *Reconciler) overdue(pod *corev1.Pod) bool {
 	return pod.DeletionTimestamp != nil && r.Clock.Since(pod.DeletionTimestamp.Time) > patience
 }
+
+// states are those that this operator knows. What a newer one has put into another
+// it leaves alone.
+var states = []v1alpha1.RevisionState{v1alpha1.RevisionBuilding, v1alpha1.RevisionVerifying, v1alpha1.RevisionHeld,
+	v1alpha1.RevisionPromoting, v1alpha1.RevisionActive, v1alpha1.RevisionRetained, v1alpha1.RevisionRetiring, v1alpha1.RevisionFailed}
 
 // runsOn tells whether plan gives a revision a Deployment.
 func (s *scope) runsOn(revision string) bool {

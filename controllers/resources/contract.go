@@ -38,7 +38,7 @@ func Document(p *v1alpha1.Projection) contract.Document {
 			Redis:        redis(spec.Source.Redis, sourceDir, sourceCADir, sourceCertDir),
 			Stream:       spec.Source.Stream,
 			From:         plan.StartID(spec.Source.From),
-			Until:        untilID(spec.Source.Until),
+			Until:        plan.EndID(spec.Source.Until),
 			Format:       string(spec.Source.Format),
 			PayloadField: spec.Source.PayloadField,
 			TypeField:    spec.Source.TypeField,
