@@ -52,8 +52,8 @@ func (p *planner) work() {
 	pending := false
 	for _, r := range p.revisions {
 		switch {
-		case r.Job == nil:
-		case p.spent(r):
+		case r.Job == nil && !r.old:
+		case r.old || p.spent(r):
 			p.out.Forget = append(p.out.Forget, r.Name)
 			pending = true
 		case !r.Job.Ended, r.has(JobCutover) && r.Job.Succeeded():

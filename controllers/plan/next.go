@@ -42,6 +42,7 @@ type revision struct {
 	Known
 	to  v1alpha1.RevisionState // "" leaves the list, or never was on it
 	run bool
+	old bool // its Job is of an earlier publication
 }
 
 func newPlanner(in Input) *planner {
@@ -59,6 +60,7 @@ func newPlanner(in Input) *planner {
 		p.revisions = append(p.revisions, p.desired)
 	}
 	p.desired.Store, p.desired.Runnable = in.Store, true
+	p.disbelieve()
 	for _, r := range p.revisions {
 		r.to = p.remembered(r)
 	}
@@ -223,7 +225,7 @@ func (p *planner) collect() {
 func (p *planner) decision() Decision {
 	d := &p.out
 	if p.active != nil {
-		d.Active = p.active.Name
+		d.Active, d.Publication = p.active.Name, p.publication(p.active.Store)
 	}
 	p.order()
 	for _, r := range p.revisions {

@@ -79,3 +79,63 @@ func (p *planner) unheard(denies *revision, claimed bool) *revision {
 	}
 	return nil
 }
+
+// disbelieve sets right what projectors say that have not claimed again since the
+// last publication, and forgets the Jobs of earlier ones. Who was published last
+// is known by the greatest number.
+func (p *planner) disbelieve() {
+	for _, r := range p.revisions {
+		latest := p.publication(r.Store)
+		if r.published() < latest && r.has(JobCutover) && r.Job.Succeeded() && r.Job.Result.Cutover != nil {
+			r.Job, r.old = nil, true
+		}
+		if r.Projector != nil && r.Projector.Claimed && r.Projector.Publication < latest {
+			told := *r.Projector
+			told.Published, told.Publication = p.publishedAs(r.Store, latest) == r.Name, latest
+			r.Projector = &told
+		}
+	}
+}
+
+// publication is the greatest number that is known of a server's read model.
+func (p *planner) publication(store string) (latest int64) {
+	if active := p.find(p.in.Active); active != nil && active.Store == store {
+		latest = p.in.Publication
+	}
+	for _, r := range p.revisions {
+		if r.Store == store {
+			latest = max(latest, r.heard(), r.published())
+		}
+	}
+	return latest
+}
+
+// publishedAs names the revision that a publication has published, "" if nobody
+// says so.
+func (p *planner) publishedAs(store string, number int64) string {
+	for _, r := range p.revisions {
+		if r.Store == store && (r.published() == number || r.saysPublished() && r.heard() == number) {
+			return r.Name
+		}
+	}
+	if active := p.find(p.in.Active); active != nil && active.Store == store && p.in.Publication == number {
+		return active.Name
+	}
+	return ""
+}
+
+// heard is the number that a revision's projector knows.
+func (r *revision) heard() int64 {
+	if r.Projector == nil || !r.Projector.Claimed {
+		return 0
+	}
+	return r.Projector.Publication
+}
+
+// published is the number under which a revision's Job has published it.
+func (r *revision) published() int64 {
+	if !r.has(JobCutover) || !r.Job.Succeeded() || r.Job.Result.Cutover == nil {
+		return 0
+	}
+	return r.Job.Result.Cutover.Publication
+}

@@ -11,15 +11,17 @@ import (
 // remembers, and what was just seen. A zero field says nothing is known.
 type Input struct {
 	Now     time.Time
-	Desired string        // the revision that the spec names
-	Spec    ReplaySpec    // how it is to be published
-	Store   string        // the server and database of the desired revision's read model: "host:port/number"
-	Invalid *Fault        // why the spec cannot be run at all
-	Rival   string        // the "namespace/name" that has the desired target, "" if none
-	Target  Target        // what the spec keeps, for messages
-	Active  string        // the revision that readers read, as last known; "" if none is
-	Known   []Known       // all revisions of status, and those whose children, Jobs included, or projectors are seen
-	History HistoryStatus // of the active revision's stream, if the desired one has the same; else unknown
+	Desired string     // the revision that the spec names
+	Spec    ReplaySpec // how it is to be published
+	Store   string     // the server and database of the desired revision's read model: "host:port/number"
+	Invalid *Fault     // why the spec cannot be run at all
+	Rival   string     // the "namespace/name" that has the desired target, "" if none
+	Target  Target     // what the spec keeps, for messages
+	Active  string     // the revision that readers read, as last known; "" if none is
+	// Publication is that of Active, as last known; 0 if it is not.
+	Publication int64
+	Known       []Known       // all revisions of status, and those whose children, Jobs included, or projectors are seen
+	History     HistoryStatus // of the active revision's stream, if the desired one has the same; else unknown
 }
 
 // ReplaySpec is what of a spec says how a replay goes, with defaults.
@@ -66,13 +68,17 @@ type Known struct {
 
 // Projector is what a projector said.
 type Projector struct {
-	Claimed    bool
-	Published  bool
-	CaughtUp   bool
-	Completed  bool
-	Events     int64
-	LagSeconds int64 // -1 while unknown
-	Permanent  bool  // it has a problem that a person must mend
+	Claimed   bool
+	Published bool
+	// Publication counts the revisions that were published in the read model, as
+	// of Published: of two projectors that contradict each other the one with the
+	// greater number knows better.
+	Publication int64
+	CaughtUp    bool
+	Completed   bool
+	Events      int64
+	LagSeconds  int64 // -1 while unknown
+	Permanent   bool  // it has a problem that a person must mend
 }
 
 // JobKind is what a Job does.
@@ -101,6 +107,8 @@ func (j *Job) Succeeded() bool { return j != nil && j.Ended && j.Result != nil &
 type Decision struct {
 	// Active is the revision that readers read, "" if none is.
 	Active string
+	// Publication is that of Active; 0 while unknown.
+	Publication int64
 	// Revisions are all that status lists from now on, the active one first. Those
 	// that Run have a Deployment, all others none.
 	Revisions []Step

@@ -39,19 +39,22 @@ type worldSpec struct {
 }
 
 type worldStatus struct {
-	active  string
-	list    []Step
-	events  map[string]int64
-	claimed map[string]bool
+	active      string
+	publication int64
+	list        []Step
+	events      map[string]int64
+	claimed     map[string]bool
 }
 
 type ledger struct {
-	active string
-	folds  map[string]int64
+	active      string
+	publication int64 // counts what was active
+	folds       map[string]int64
 }
 
 type process struct {
 	claimed, published bool
+	publication        int64 // as claimed
 	stopping           bool
 	halted             bool
 }
@@ -74,7 +77,7 @@ func (w *world) of(revision string) *ledger { return w.ledger(w.stores[revision]
 
 // input is what an operator knows that reads the given status.
 func (w *world) input(status worldStatus) Input {
-	in := Input{Now: w.now, Desired: w.spec.name, Spec: w.spec.replay, Store: w.spec.store, Active: status.active, History: HistoryComplete}
+	in := Input{Now: w.now, Desired: w.spec.name, Spec: w.spec.replay, Store: w.spec.store, Active: status.active, Publication: status.publication, History: HistoryComplete}
 	if w.spec.invalid {
 		in.Invalid = &Fault{Reason: v1alpha1.ReasonInvalidReducer, Message: "no"}
 	}
@@ -90,7 +93,7 @@ func (w *world) input(status worldStatus) Input {
 			k.Running = true
 			if !pr.stopping && rapid.IntRange(0, 9).Draw(w.t, "answers") > 0 {
 				folded := w.of(name).folds[name]
-				k.Projector = &Projector{Claimed: pr.claimed, Published: pr.published, Events: folded, CaughtUp: pr.claimed && folded == w.tail,
+				k.Projector = &Projector{Claimed: pr.claimed, Published: pr.published, Publication: pr.publication, Events: folded, CaughtUp: pr.claimed && folded == w.tail,
 					Completed: pr.claimed && folded == w.tail && strings.HasPrefix(name, "u")}
 				k.Claimed = k.Claimed || pr.claimed
 			}
@@ -146,7 +149,7 @@ func (w *world) reconcile(faulty bool) Decision {
 	if faulty && rapid.IntRange(0, 9).Draw(w.t, "status lost") == 0 {
 		return d
 	}
-	next := worldStatus{active: d.Active, list: d.Revisions, events: map[string]int64{}, claimed: map[string]bool{}}
+	next := worldStatus{active: d.Active, publication: d.Publication, list: d.Revisions, events: map[string]int64{}, claimed: map[string]bool{}}
 	for _, s := range d.Revisions {
 		next.events[s.Name], next.claimed[s.Name] = status.events[s.Name], status.claimed[s.Name]
 		for _, k := range in.Known {
@@ -227,6 +230,9 @@ func (w *world) check(in Input, d Decision) {
 		if slices.Contains(d.Forget, name) && !j.ended && j.work.Kind == JobCutover {
 			fail("a cutover is stopped half way")
 		}
+	}
+	if in.Active != "" && d.Active != in.Active && d.Active != "" && in.Publication == w.status.publication && w.of(d.Active).active != d.Active {
+		fail("%s is said to be published, and %s is", d.Active, w.of(d.Active).active)
 	}
 	if len(d.Revisions) > 4 {
 		fail("%d revisions", len(d.Revisions))
@@ -321,15 +327,19 @@ func (w *world) fold(name string, pr *process, faulty bool) {
 		return // its contract is gone: it does not start
 	}
 	l := w.of(name)
-	if _, ok := l.folds[name]; !ok || !pr.claimed || pr.published != (l.active == name) {
+	if _, ok := l.folds[name]; !ok || !pr.claimed || pr.publication != l.publication {
+		if ok && pr.claimed && faulty && rapid.IntRange(0, 3).Draw(w.t, "idle") > 0 {
+			return // it has not found out yet
+		}
 		if l.active == "" || l.folds[l.active] == 0 && l.active != name {
 			delete(l.folds, l.active)
 			l.active = name
+			l.publication++
 		}
 		if _, ok := l.folds[name]; !ok {
 			l.folds[name] = 0
 		}
-		pr.claimed, pr.published = true, l.active == name
+		pr.claimed, pr.published, pr.publication = true, l.active == name, l.publication
 		return
 	}
 	l.folds[name] = min(w.tail, l.folds[name]+max(1, w.tail/3))
@@ -386,8 +396,9 @@ func (w *world) do(name string, work Work) *contract.Result {
 				w.mayPublish(name)
 			}
 			l.active = name
+			l.publication++
 		}
-		return &contract.Result{Done: true, Cutover: &contract.Cutover{To: name}}
+		return &contract.Result{Done: true, Cutover: &contract.Cutover{To: name, Publication: l.publication}}
 	case JobRetire:
 		if l.active == name && !work.Published {
 			return problem(contract.ReasonNotOwned, true)
@@ -397,6 +408,7 @@ func (w *world) do(name string, work Work) *contract.Result {
 				w.t.Fatalf("what readers read is removed: %s", name)
 			}
 			l.active = ""
+			l.publication++
 		}
 		delete(l.folds, name)
 	}
