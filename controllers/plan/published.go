@@ -3,11 +3,14 @@ package plan
 import "github.com/refold-dev/refold/api/v1alpha1"
 
 // published is the revision that readers read, by the best evidence there is:
-// a cutover that has succeeded, then the ledger by the mouth of projectors, then
-// status. A projector speaks of its last claim and may be behind by a moment, so
+// the greatest count of publications, a cutover that has succeeded, then the
+// ledger by the mouth of projectors, then status. A projector speaks of its last claim and may be behind by a moment, so
 // it is believed where a cutover was under way or where nobody contradicts it.
 // The Jobs ask the ledger itself, and do no harm if this is wrong.
 func (p *planner) published() *revision {
+	if newer := p.newer(); newer != nil {
+		return newer
+	}
 	for _, r := range p.revisions {
 		if r.has(JobCutover) && r.Job.Succeeded() {
 			return r
@@ -97,7 +100,21 @@ func (p *planner) disbelieve() {
 	}
 }
 
-// publication is the greatest number that is known of a server's read model.
+// newer is the revision that somebody knows was published after what status has.
+func (p *planner) newer() *revision {
+	active := p.find(p.in.Active)
+	if active == nil {
+		return nil
+	}
+	number := p.publication(active.Store)
+	if number <= p.in.Publication {
+		return nil
+	}
+	return p.find(p.publishedAs(active.Store, number))
+}
+
+// publication is the greatest number of a server's read model of which it is known
+// who was published.
 func (p *planner) publication(store string) (latest int64) {
 	if active := p.find(p.in.Active); active != nil && active.Store == store {
 		latest = p.in.Publication
@@ -114,7 +131,7 @@ func (p *planner) publication(store string) (latest int64) {
 // says so.
 func (p *planner) publishedAs(store string, number int64) string {
 	for _, r := range p.revisions {
-		if r.Store == store && (r.published() == number || r.saysPublished() && r.heard() == number) {
+		if r.Store == store && (r.published() == number || r.heard() == number) {
 			return r.Name
 		}
 	}
@@ -124,9 +141,9 @@ func (p *planner) publishedAs(store string, number int64) string {
 	return ""
 }
 
-// heard is the number that a revision's projector knows.
+// heard is the number under which a revision's projector says it is published.
 func (r *revision) heard() int64 {
-	if r.Projector == nil || !r.Projector.Claimed {
+	if !r.saysPublished() || !r.Projector.Claimed {
 		return 0
 	}
 	return r.Projector.Publication

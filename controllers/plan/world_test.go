@@ -231,8 +231,8 @@ func (w *world) check(in Input, d Decision) {
 			fail("a cutover is stopped half way")
 		}
 	}
-	if in.Active != "" && d.Active != in.Active && d.Active != "" && in.Publication == w.status.publication && w.of(d.Active).active != d.Active {
-		fail("%s is said to be published, and %s is", d.Active, w.of(d.Active).active)
+	if l := w.of(d.Active); d.Active != "" && l.active != "" && d.Publication == l.publication && d.Active != l.active {
+		fail("%s is said to be published, and %s is", d.Active, l.active)
 	}
 	if len(d.Revisions) > 4 {
 		fail("%d revisions", len(d.Revisions))
