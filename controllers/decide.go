@@ -35,16 +35,17 @@ func (s *scope) sayDecision() {
 func (s *scope) input(now time.Time) plan.Input {
 	status := &s.projection.Status
 	return plan.Input{
-		Now:     now,
-		Desired: s.desired.Revision,
-		Spec:    plan.ReplaySpecOf(s.projection.Spec),
-		Store:   databaseOf(s.desired),
-		Invalid: s.invalid,
-		Rival:   s.rival,
-		Target:  plan.TargetOf(&s.projection.Spec),
-		Active:  status.ActiveRevision,
-		Known:   s.known(),
-		History: s.history(),
+		Now:         now,
+		Desired:     s.desired.Revision,
+		Spec:        plan.ReplaySpecOf(s.projection.Spec),
+		Store:       databaseOf(s.desired),
+		Invalid:     s.invalid,
+		Rival:       s.rival,
+		Target:      plan.TargetOf(&s.projection.Spec),
+		Active:      status.ActiveRevision,
+		Publication: status.Publications,
+		Known:       s.known(),
+		History:     s.history(),
 	}
 }
 

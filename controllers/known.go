@@ -80,13 +80,14 @@ func (s *scope) runs(revision string) bool {
 func (r reading) projector() *plan.Projector {
 	p := r.partition()
 	out := &plan.Projector{
-		Claimed:    p.Claimed,
-		Published:  p.Published,
-		CaughtUp:   p.CaughtUp,
-		Completed:  p.State == contract.StateCompleted,
-		Events:     p.Events,
-		LagSeconds: -1,
-		Permanent:  p.Problem != nil && p.Problem.Permanent,
+		Claimed:     p.Claimed,
+		Published:   p.Published,
+		Publication: p.Publication,
+		CaughtUp:    p.CaughtUp,
+		Completed:   p.State == contract.StateCompleted,
+		Events:      p.Events,
+		LagSeconds:  -1,
+		Permanent:   p.Problem != nil && p.Problem.Permanent,
 	}
 	if p.LagEvents >= 0 {
 		out.LagSeconds = p.LagSeconds

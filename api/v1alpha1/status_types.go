@@ -33,6 +33,11 @@ type ProjectionStatus struct {
 	// +kubebuilder:validation:MaxLength=63
 	ActiveRevision string `json:"activeRevision,omitempty"`
 
+	// How many revisions were made the one that readers read, one after another, as
+	// the read model's ledger counts them.
+	// +optional
+	Publications int64 `json:"publications,omitempty"`
+
 	// The revisions there are.
 	// +optional
 	// +listType=map
