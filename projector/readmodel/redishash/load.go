@@ -117,12 +117,12 @@ func (p *partition) askRows(l *loading) error {
 			continue
 		}
 		p.request = appendHead(p.request, 2+len(p.store.fields), verbHMGet)
-		p.request = append(appendBulkKey(p.request, p.store.prefix, key), p.store.all...)
+		p.request = append(appendBulkKey(p.request, p.location, key), p.store.all...)
 	}
 	if absent := l.absent[known:]; len(absent) > 0 {
 		p.request = appendHead(p.request, 1+len(absent), verbExists)
 		for _, key := range absent {
-			p.request = appendBulkKey(p.request, p.store.prefix, key)
+			p.request = appendBulkKey(p.request, p.location, key)
 		}
 	}
 	return p.loader.SendAhead(p.request)
@@ -161,7 +161,7 @@ func (p *partition) row(key string, state *projector.State) error {
 	head, err := answer(p.loader, '*')
 	switch {
 	case isWrongType(err):
-		return changedByHand(p.store.prefix+key, "it is no longer a hash")
+		return changedByHand(p.location+key, "it is no longer a hash")
 	case err != nil:
 		return redisFault(err)
 	}
@@ -180,7 +180,7 @@ func (p *partition) row(key string, state *projector.State) error {
 		// SetAt copies: the text may be a view of the connection's buffer.
 		value, err := projector.ParseText(field.Kind, unsafe.String(unsafe.SliceData(text.Text), len(text.Text)))
 		if err != nil {
-			return changedByHand(p.store.prefix+key, fmt.Sprintf("its field %q holds text that is not of type %s", field.Name, field.Kind))
+			return changedByHand(p.location+key, fmt.Sprintf("its field %q holds text that is not of type %s", field.Name, field.Kind))
 		}
 		state.SetAt(slot, value)
 	}
@@ -197,7 +197,7 @@ func (p *partition) allBare(keys []string) error {
 	}
 	for i, left := range p.ours {
 		if !left {
-			return vanished(p.store.prefix + keys[i])
+			return vanished(p.location + keys[i])
 		}
 	}
 	return nil

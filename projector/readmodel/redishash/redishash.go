@@ -45,15 +45,20 @@
 package redishash
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/refold-dev/refold/projector"
+	"github.com/refold-dev/refold/projector/contract"
+	"github.com/refold-dev/refold/projector/failpoint"
 	"github.com/refold-dev/refold/projector/readmodel"
 	"github.com/refold-dev/refold/projector/redisconn"
 )
@@ -66,10 +71,13 @@ type Store struct {
 	fields []field
 	all    []byte // the fields' names, as words of a command
 	fit    bool   // all fields' names fit into listpacks
-	prefix string
+	row    row    // what a claim's ledger says; its Source is the claim's
 	holder string // names this process among all that ever claimed
 
 	noRestore atomic.Bool // it was refused
+
+	lease   time.Duration     // how long a hold lasts that nobody ends
+	reached func(step string) // for tests; nil
 
 	mu   sync.Mutex
 	held map[int]*partition // the last claim of each partition
@@ -78,21 +86,33 @@ type Store struct {
 var _ readmodel.Store = (*Store)(nil)
 
 // New makes a store; it dials nothing. The client must not retry commands by
-// itself: a commit that is sent twice is not a commit.
-func New(client *redis.Client, schema *projector.Schema, keyPrefix, _ string) *Store {
+// itself: a commit that is sent twice is not a commit. cutover is one of the
+// contract's; empty is Rename.
+func New(client *redis.Client, schema *projector.Schema, keyPrefix, cutover string) *Store {
 	host, _ := os.Hostname()
 	s := &Store{
 		client: client,
 		schema: schema,
-		prefix: keyPrefix,
+		row:    row{Prefix: keyPrefix, Cutover: cmp.Or(cutover, contract.CutoverRename)},
 		holder: host + "/" + rand.Text(),
+		lease:  holdLease,
 		held:   map[int]*partition{},
 	}
 	s.fields, s.fit = fieldsOf(schema)
-	for _, f := range s.fields {
+	for i, f := range s.fields {
 		s.all = append(s.all, f.bulk...)
+		s.row.Fields = append(s.row.Fields, schema.Fields()[i].Name)
 	}
+	slices.Sort(s.row.Fields)
 	return s
+}
+
+// at marks a step of a Job.
+func (s *Store) at(step string) {
+	failpoint.Hit(step)
+	if s.reached != nil {
+		s.reached(step)
+	}
 }
 
 // Close closes the client and every partition's connections.
@@ -130,6 +150,9 @@ type partition struct {
 	names names
 	epoch int64
 	pool  pool
+
+	published bool   // as claimed
+	location  string // what precedes an entity's key
 
 	// For Claim and Commit. The connection holds a WATCH between commits.
 	wire         *redisconn.Wire
