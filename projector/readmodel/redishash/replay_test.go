@@ -138,6 +138,9 @@ func TestAHoldEndsByItselfAndTheComparisonBeginsAgain(t *testing.T) {
 				t.Error(err)
 			}
 		}
+		if r.client.HExists(t.Context(), "refold:{shop/users}", "op").Val() {
+			t.Error("the hold that ran out is still there")
+		}
 	})
 	d, err := r.store.Compare(t.Context(), users.Projection, "r2")
 	if err != nil {
@@ -377,6 +380,55 @@ func TestDuringASwapNobodyWritesAndKeepEndsIt(t *testing.T) {
 	}
 	if err := r.writer(r.as(""), "r2").claim(); err != nil || len(r.Lookup(t, "1")) != 1 || len(r.Lookup(t, "2")) != 1 {
 		t.Errorf("not whole (%v): %v", err, all)
+	}
+}
+
+func TestWhatStandsInABareEntitysPlaceIsNotDropped(t *testing.T) {
+	r := newRevisions(t)
+	published, candidate := r.two()
+	for w, place := range map[*writer]string{published: prefix, candidate: "~r2:" + prefix} {
+		bare := readmodel.Entity{Key: "bare", State: projector.NewState(r.schema)}
+		bare.State.Create()
+		if err := w.p.Commit(t.Context(), w.p.Prepare([]readmodel.Entity{bare}, w.at)); err != nil {
+			t.Fatal(err)
+		}
+		r.client.HSet(t.Context(), place+"bare", "theirs", "1")
+	}
+	for _, drop := range []func() error{
+		func() error { return r.store.DropRevision(t.Context(), users.Projection, "r2", false) },
+		func() error { return r.store.Drop(t.Context(), users.Projection, false) },
+	} {
+		if err := drop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := map[string]string{"user:bare": `"theirs"="1"`, "~r2:user:bare": `"theirs"="1"`}
+	if diff := cmp.Diff(want, r.Everything(t)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Where an entity was is another revision's now, or nobody's: that is no damage.
+func TestALoadAfterTheSwapIsFenced(t *testing.T) {
+	r := newRevisions(t)
+	published, candidate := r.two()
+	if err := errors.Join(published.commit(6, "x", "removed"), candidate.commit(6, "x", "1")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.store.Promote(t.Context(), users.Projection, "r2"); err != nil {
+		t.Fatal(err)
+	}
+	for w, key := range map[*writer]string{published: "removed", candidate: "1"} {
+		err := w.p.Load(t.Context(), []string{key}, []*projector.State{projector.NewState(r.schema)})
+		if !errors.Is(err, readmodel.ErrFenced) {
+			t.Errorf("%s: want ErrFenced, got %v", w.c.Revision, err)
+		}
+	}
+	if err := r.store.DropRevision(t.Context(), users.Projection, "r1", false); err != nil {
+		t.Fatal(err)
+	}
+	if err := published.claim(); !errors.Is(err, readmodel.ErrFenced) {
+		t.Errorf("claimed after it was dropped: %v", err)
 	}
 }
 

@@ -22,6 +22,7 @@ const swapWires = 3
 const (
 	verbRenameNX = "$8\r\nRENAMENX\r\n"
 	noSuchKey    = "ERR no such key"
+	one          = ":1\r\n"
 )
 
 // free makes sure that nothing foreign is where entities will be published that
@@ -261,10 +262,14 @@ func (s *swapping) transact(moves []move) (executed bool, err error) {
 	if err := s.wire.Send(s.request); err != nil {
 		return false, redisFault(err)
 	}
-	for range 1 + n {
+	for left := 1 + n; left > 0; {
+		if left -= s.wire.Skip(left, queued); left == 0 {
+			break
+		}
 		if _, err := answer(s.wire, '+'); err != nil {
 			return false, redisFault(err)
 		}
+		left--
 	}
 	head, err := answer(s.wire, '*')
 	if err != nil {
@@ -309,6 +314,10 @@ func (s *swapping) results(moves []move) error {
 		}
 		renamed := false
 		for _, place := range places {
+			if s.wire.Skip(1, one) == 1 {
+				renamed = true
+				continue
+			}
 			r, err := s.wire.Reply()
 			switch {
 			case err != nil:
