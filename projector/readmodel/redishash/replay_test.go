@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -433,7 +434,8 @@ func TestALoadAfterTheSwapIsFenced(t *testing.T) {
 }
 
 func TestADropDuringASwapLeavesNothing(t *testing.T) {
-	for batches := range 4 {
+	for n := range 4 {
+		var batches atomic.Int64
 		r := newRevisions(t)
 		published, candidate := r.two()
 		var keys []string
@@ -445,10 +447,8 @@ func TestADropDuringASwapLeavesNothing(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		r.store.AtStep(func(step string) {
-			if step == failpoint.PromoteRenaming {
-				if batches--; batches < 0 {
-					cancel()
-				}
+			if step == failpoint.PromoteRenaming && batches.Add(1) > int64(n) {
+				cancel()
 			}
 		})
 		if _, err := r.store.Promote(ctx, users.Projection, "r2"); err == nil {
