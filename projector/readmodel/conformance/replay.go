@@ -146,7 +146,11 @@ func oneReplay(t *testing.T, b *bench, formA, formB int) {
 	}
 	r2.wantReaders(t, formB, 200)
 	r1.wantLoaded(t, formA, 200)
-	wantDiff(t, r1.journal, "r2", "r1", 200, r1.compare(t))
+	back := r1.compare(t)
+	wantDiff(t, r1.journal, "r2", "r1", 200, back)
+	if back.Digest == first.Digest {
+		t.Error("two models have one digest")
+	}
 	r1.promote(t)
 	r1.wantReaders(t, formA, 200)
 	r2.wantLoaded(t, formB, 200)

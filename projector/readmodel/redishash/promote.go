@@ -3,6 +3,7 @@ package redishash
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -20,7 +21,7 @@ type promotion struct {
 	hold       *hold
 	resumed    bool // a run before it may have swapped some entities
 	decided    bool // this run has passed the point of no return
-	renamed    int64
+	renamed    atomic.Int64
 	since      time.Time // the writers stand still
 }
 
@@ -46,7 +47,7 @@ func (s *Store) Promote(ctx context.Context, projection, revision string) (contr
 		return result, p.failed(ctx, err)
 	}
 	s.at(failpoint.PromoteDone)
-	result.From, result.Entities, result.PausedMillis = p.hold.op.From, p.renamed, time.Since(p.since).Milliseconds()
+	result.From, result.Entities, result.PausedMillis = p.hold.op.From, p.renamed.Load(), time.Since(p.since).Milliseconds()
 	return result, nil
 }
 
