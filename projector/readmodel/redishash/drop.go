@@ -173,7 +173,7 @@ func (s *Store) dropPointer(ctx context.Context, l layout, revision string) erro
 		if err != nil || value != revision {
 			return err
 		}
-		_, err = tx.TxPipelined(ctx, func(pipe redis.Pipeliner) error { return pipe.Del(ctx, key).Err() })
+		_, err = tx.TxPipelined(ctx, func(pipe redis.Pipeliner) error { return pipe.Unlink(ctx, key).Err() })
 		return err
 	}, key)
 	if f := fault.As(err); f != nil && f.Reason == contract.ReasonNotOwned {

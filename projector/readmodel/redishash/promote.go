@@ -196,7 +196,7 @@ func (p *promotion) pointers(ctx context.Context, db redis.Cmdable) (change, err
 			pipe.Set(ctx, ours, p.to.revision, 0)
 		}
 		if stale {
-			pipe.Del(ctx, theirs)
+			pipe.Unlink(ctx, theirs)
 		}
 	}, nil
 }
