@@ -371,6 +371,8 @@ func TestDuringASwapNobodyWritesAndKeepEndsIt(t *testing.T) {
 	}
 	_, err := r.store.Compare(t.Context(), users.Projection, "r2")
 	wantReason(t, err, contract.ReasonCuttingOver, false, "")
+	_, err = r.store.Promote(t.Context(), users.Projection, "r1")
+	wantReason(t, err, contract.ReasonCuttingOver, false, "")
 	if err := r.store.Drop(t.Context(), users.Projection, true); err != nil {
 		t.Fatal(err)
 	}
@@ -463,6 +465,25 @@ func TestADropDuringASwapLeavesNothing(t *testing.T) {
 			t.Errorf("left: %v", left)
 		}
 		cancel()
+	}
+}
+
+// A drop ends a swap that is under way: it would rename behind it.
+func TestADropStopsACutover(t *testing.T) {
+	r := newRevisions(t)
+	r.two()
+	r.store.AtStep(func(step string) {
+		if step == failpoint.PromoteDecided {
+			if err := r.as("").Drop(t.Context(), users.Projection, false); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	if _, err := r.store.Promote(t.Context(), users.Projection, "r2"); err == nil {
+		t.Error("it went on")
+	}
+	if left := r.Everything(t); len(left) > 0 {
+		t.Errorf("left: %v", left)
 	}
 }
 
