@@ -36,8 +36,10 @@ func (s *Store) Promote(ctx context.Context, projection, revision string) (contr
 	if p.control, err = controlAt(ctx, s.client, controlName(projection)); err != nil {
 		return result, err
 	}
-	c := p.control
-	if c.active == revision && !c.op.concerns(revision) {
+	switch c := p.control; {
+	case c.active == revision && c.op.swaps():
+		return result, cuttingOver() // half of it is another's by now
+	case c.active == revision:
 		return result, nil
 	}
 	if err := p.prepare(ctx, revision); err != nil {
@@ -196,7 +198,7 @@ func (p *promotion) pointers(ctx context.Context, db redis.Cmdable) (change, err
 			pipe.Set(ctx, ours, p.to.revision, 0)
 		}
 		if stale {
-			pipe.Del(ctx, theirs)
+			pipe.Unlink(ctx, theirs)
 		}
 	}, nil
 }

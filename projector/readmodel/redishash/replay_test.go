@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -370,6 +371,8 @@ func TestDuringASwapNobodyWritesAndKeepEndsIt(t *testing.T) {
 	}
 	_, err := r.store.Compare(t.Context(), users.Projection, "r2")
 	wantReason(t, err, contract.ReasonCuttingOver, false, "")
+	_, err = r.store.Promote(t.Context(), users.Projection, "r1")
+	wantReason(t, err, contract.ReasonCuttingOver, false, "")
 	if err := r.store.Drop(t.Context(), users.Projection, true); err != nil {
 		t.Fatal(err)
 	}
@@ -465,6 +468,25 @@ func TestADropDuringASwapLeavesNothing(t *testing.T) {
 	}
 }
 
+// A drop ends a swap that is under way: it would rename behind it.
+func TestADropStopsACutover(t *testing.T) {
+	r := newRevisions(t)
+	r.two()
+	r.store.AtStep(func(step string) {
+		if step == failpoint.PromoteDecided {
+			if err := r.as("").Drop(t.Context(), users.Projection, false); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	if _, err := r.store.Promote(t.Context(), users.Projection, "r2"); err == nil {
+		t.Error("it went on")
+	}
+	if left := r.Everything(t); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+}
+
 // What is in the way of a swap that has begun is named, and is not lost.
 func TestAForeignKeyThatComesDuringASwap(t *testing.T) {
 	r := newRevisions(t)
@@ -516,4 +538,76 @@ func TestARowOfBeforeReplaysIsRead(t *testing.T) {
 	other := redishash.New(client(t, r.addr), r.schema, "other:", "")
 	wantReason(t, r.writer(other, "r1").claim(), contract.ReasonReplayNeeded, true, prefix)
 	wantReason(t, r.writer(r.as(contract.CutoverPointer), "r1").claim(), contract.ReasonReplayNeeded, true, "Rename")
+}
+
+// The rights that docs/projector.md names are enough for all of a replay.
+func TestTheDocumentedUserMayReplay(t *testing.T) {
+	text, err := os.ReadFile("../../../docs/projector.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "ACL SETUSER ")
+	line, _, _ := strings.Cut(rest, "\n")
+	r := newRevisions(t)
+	rule := []any{"acl", "setuser"}
+	for _, word := range strings.Fields(line) {
+		rule = append(rule, word)
+	}
+	if err := r.client.Do(t.Context(), rule...).Err(); err != nil {
+		t.Fatal(err)
+	}
+	for _, cutover := range []string{contract.CutoverRename, contract.CutoverPointer} {
+		open := func() *redishash.Store {
+			user := goredis.NewClient(&goredis.Options{Addr: r.addr, Username: "refold", Password: "secret", MaxRetries: -1,
+				Protocol: 2, DisableIdentity: true, MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}})
+			store := redishash.New(user, r.schema, prefix, cutover)
+			t.Cleanup(func() { _ = store.Close() })
+			return store
+		}
+		jobs := open()
+		published, candidate := r.writer(open(), "r1"), r.writer(open(), "r2")
+		published.c.Projection, candidate.c.Projection = "shop/user-profile", "shop/user-profile"
+		steps := []func() error{
+			published.claim, func() error { return published.commit(5, "x", "1") },
+			candidate.claim, func() error { return candidate.commit(4, "x", "1", "2") },
+			func() error {
+				jobs.AtStep(func(step string) {
+					if step == failpoint.CompareHeld {
+						if err := errors.Join(candidate.claim(), candidate.commit(5, "x", "1")); err != nil {
+							t.Errorf("under a hold: %v", err)
+						}
+					}
+				})
+				defer jobs.AtStep(nil)
+				d, err := jobs.Compare(t.Context(), "shop/user-profile", "r2")
+				if d.Added != 1 || d.Same != 1 {
+					t.Errorf("compared: %+v", d)
+				}
+				return err
+			},
+			func() error { _, err := jobs.Promote(t.Context(), "shop/user-profile", "r2"); return err },
+			candidate.claim, published.claim,
+			func() error { _, err := jobs.Promote(t.Context(), "shop/user-profile", "r1"); return err },
+			func() error { return jobs.DropRevision(t.Context(), "shop/user-profile", "r2", false) },
+			func() error { return jobs.Drop(t.Context(), "shop/user-profile", true) },
+			func() error { return jobs.Drop(t.Context(), "shop/user-profile", false) },
+		}
+		for i, step := range steps {
+			if err := step(); err != nil {
+				t.Fatalf("%s, step %d: %v", cutover, i, err)
+			}
+		}
+		if left := r.Everything(t); len(left) > 0 {
+			t.Errorf("left: %v", left)
+		}
+	}
+	denied, err := r.client.ACLLog(t.Context(), 100).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range denied {
+		if d.Object != "restore" {
+			t.Errorf("refused: %+v", d)
+		}
+	}
 }
