@@ -11,7 +11,7 @@ import (
 
 // A revision that nobody reads must not be felt by those who use the same
 // servers, the published revision first of all. So it asks for little at a time:
-// a read or a commit keeps others waiting for about a millisecond. And between
+// a read or a commit keeps others waiting for less than a millisecond. And between
 // two of them, with nothing of its own under way, it measures a round trip of a
 // tiny command. One that takes a multiple of what it takes while all is calm says
 // that others want the server, or the processor: then it rests, in proportion to
@@ -22,10 +22,10 @@ import (
 
 // What it asks for at a time.
 const (
-	politeEvents   = 1000 // a read; a full one shows that more is coming, see isBehind
+	politeEvents   = 500 // a read
 	politeBytes    = 256 << 10
 	politeDirty    = politeTogether * readmodel.Lanes // so that a lane is as small as a commit of all
-	politeTogether = 512
+	politeTogether = 256
 )
 
 // How it measures.
@@ -34,8 +34,8 @@ const (
 	probeShare = 4                      // the weight of one probe is 1/4
 	calmLeast  = 100 * time.Microsecond // below that all is calm
 	calmDrift  = 1024                   // of a server that stays slower it takes half a minute to see that as calm
-	tolerated  = 3                      // times the calm round trip
-	slowest    = 30                     // times the calm round trip count no more
+	tolerated  = 2                      // times the calm round trip
+	slowest    = 12                     // times the calm round trip count no more
 	mostRest   = time.Second            // at a time
 )
 

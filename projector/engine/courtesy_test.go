@@ -88,7 +88,7 @@ func TestOnlyWhatIsNotPublishedAsksForLittle(t *testing.T) {
 func TestItRestsWhileTheServerIsSlowAndNotWhenItIsCalm(t *testing.T) {
 	var c courtesy
 	for range 100 {
-		c.took(200 * time.Microsecond)
+		c.took(150 * time.Microsecond)
 	}
 	if got := c.rest(10 * time.Millisecond); got != 0 {
 		t.Errorf("on a calm server it rests %s", got)
@@ -100,14 +100,14 @@ func TestItRestsWhileTheServerIsSlowAndNotWhenItIsCalm(t *testing.T) {
 	for range 20 {
 		c.took(5 * time.Millisecond)
 	}
-	if got := c.rest(10 * time.Millisecond); got < 50*time.Millisecond || got > 100*time.Millisecond {
+	if got := c.rest(10 * time.Millisecond); got < 40*time.Millisecond || got > 60*time.Millisecond {
 		t.Errorf("while all is slow it rests %s", got)
 	}
 	if got := c.rest(time.Minute); got != mostRest {
 		t.Errorf("it rests %s", got)
 	}
 	for range 30 {
-		c.took(200 * time.Microsecond)
+		c.took(150 * time.Microsecond)
 	}
 	if got := c.rest(10 * time.Millisecond); got != 0 {
 		t.Errorf("calm again it rests %s", got)

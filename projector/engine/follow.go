@@ -33,7 +33,7 @@ func (e *Engine) follow(ctx context.Context) error {
 			return r.err
 		}
 		reads.taken(r.batch)
-		if isBehind(r.batch) {
+		if e.isBehind(r.batch) {
 			reads.ahead()
 		}
 		if err := e.take(ctx, r.batch); err != nil {
@@ -151,7 +151,7 @@ func (e *Engine) foldBatch(ctx context.Context, b *stream.Batch) error {
 	}
 	e.fold.at.Entries = b.Entries
 	e.show()
-	e.behind = isBehind(b)
+	e.behind = e.isBehind(b)
 	return nil
 }
 
@@ -193,12 +193,15 @@ func (e *Engine) landed() error {
 }
 
 // isBehind says whether more is coming that is worth waiting for.
-func isBehind(b *stream.Batch) bool {
+func (e *Engine) isBehind(b *stream.Batch) bool {
 	switch {
 	case b.Last.Compare(b.Tail) >= 0:
 		return false
 	case b.Entries >= 0 && b.TailEntries >= 0:
 		return b.TailEntries-b.Entries > nearTail
+	}
+	if e.courtesy != nil {
+		return len(b.Events) >= politeEvents
 	}
 	return len(b.Events) >= nearTail
 }

@@ -46,10 +46,9 @@ var jobs = map[string]job{
 func (j job) run(ctx context.Context, o options, log *slog.Logger) int {
 	result := contract.Result{Version: contract.Version}
 	w, err := newWorker(o.contract)
-	defer w.close()
 	if err == nil {
 		log.Info(j.doing, "projection", w.document.Projection, "revision", w.document.Revision, "build", Version)
-		err = j.step(ctx, w, o, log, &result)
+		result, err = j.orLeave(ctx, w, o, log)
 	}
 	result.Done = err == nil
 	if err != nil {
@@ -64,6 +63,40 @@ func (j job) run(ctx context.Context, o options, log *slog.Logger) int {
 		return exitFailed
 	}
 	return exitDone
+}
+
+// jobGrace is how long a job that is stopped may take to put things right.
+const jobGrace = 2 * time.Second
+
+// orLeave does the job. When it is stopped and a server does not answer, it is
+// left as if it had been killed, for the process ends: it may be run again.
+func (j job) orLeave(ctx context.Context, w *worker, o options, log *slog.Logger) (contract.Result, error) {
+	type outcome struct {
+		result contract.Result
+		err    error
+	}
+	done := make(chan outcome, 1)
+	go func() {
+		defer w.close()
+		result := contract.Result{Version: contract.Version}
+		err := j.step(ctx, w, o, log, &result)
+		done <- outcome{result, err}
+	}()
+	late, cancel := graceful(ctx)
+	defer cancel()
+	select {
+	case end := <-done:
+		return end.result, end.err
+	case <-late.Done():
+		return contract.Result{Version: contract.Version}, ctx.Err()
+	}
+}
+
+// graceful ends jobGrace after parent does.
+func graceful(parent context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(parent))
+	context.AfterFunc(parent, func() { time.AfterFunc(jobGrace, cancel) })
+	return ctx, cancel
 }
 
 // patiently tries a transient fault again.

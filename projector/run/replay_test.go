@@ -12,6 +12,7 @@ import (
 
 	"github.com/refold-dev/refold/hack/testbed/redis"
 	"github.com/refold-dev/refold/projector/contract"
+	"github.com/refold-dev/refold/projector/failpoint"
 )
 
 // both runs a test for each way to publish, from it and to it.
@@ -354,4 +355,50 @@ func TestAReplayOfATrimmedLogIsMadeOnlyWhenItIsWanted(t *testing.T) {
 	w.burst(100, 2)
 	two.awaitTail()
 	next.judgeRevision()
+}
+
+func TestAJobKilledAtAnyStepIsRunAgain(t *testing.T) {
+	both(t, func(t *testing.T, w, next *world) {
+		w.burst(5000, 1)
+		one := w.start()
+		one.awaitTail()
+		two := next.start()
+		two.awaitTail()
+		stop := w.flow()
+		for _, step := range []string{
+			failpoint.CompareTracking, failpoint.CompareHeld, failpoint.CompareArrived, failpoint.CompareCounted,
+			failpoint.PromoteChecked, failpoint.PromoteHeld, failpoint.PromoteDecided, failpoint.PromoteRenaming, failpoint.PromoteRenamed, failpoint.PromoteDone,
+		} {
+			command := "verify"
+			if strings.HasPrefix(step, "promote") {
+				command = "cutover"
+			}
+			job := next.begin(command, "REFOLD_FAILPOINT="+step+":after-1")
+			<-job.done
+			next.eventually(command)
+			if command == "cutover" {
+				two.await("published after "+step, func(s contract.Partition) bool { return s.Published && s.State == contract.StateLive })
+				w.judgeRevision()
+				next.judgeRevision()
+				w.eventually("cutover")
+			}
+		}
+		stop()
+		one.awaitTail()
+		two.awaitTail()
+		w.judgeRevision()
+		next.judgeRevision()
+		two.stop()
+		for _, step := range []string{failpoint.DropMarked, failpoint.DropBatch, failpoint.DropEmptied} {
+			job := next.begin("drop", "--revision-only", "REFOLD_FAILPOINT="+step+":after-1")
+			<-job.done
+		}
+		next.must("drop", "--revision-only")
+		for _, key := range w.keys() {
+			if strings.Contains(key, "r2") {
+				t.Errorf("left: %s", key)
+			}
+		}
+		w.judgeRevision()
+	})
 }

@@ -146,7 +146,11 @@ func oneReplay(t *testing.T, b *bench, formA, formB int) {
 	}
 	r2.wantReaders(t, formB, 200)
 	r1.wantLoaded(t, formA, 200)
-	wantDiff(t, r1.journal, "r2", "r1", 200, r1.compare(t))
+	back := r1.compare(t)
+	wantDiff(t, r1.journal, "r2", "r1", 200, back)
+	if back.Digest == first.Digest {
+		t.Error("two models have one digest")
+	}
 	r1.promote(t)
 	r1.wantReaders(t, formA, 200)
 	r2.wantLoaded(t, formB, 200)
@@ -222,40 +226,6 @@ func dropRevisionDies(t *testing.T, b *bench) {
 		r1.wantReaders(t, 0, 180)
 		r1.wantLoaded(t, 0, 180)
 	})
-}
-
-// dies runs an act that dies after some reply of the server, and then one that
-// does not: after each of the first replies, each of the last, and some between.
-func dies(t *testing.T, b *bench, forms [2]int, act func(readmodel.Store, context.Context) error, check func(*testing.T, *folder, *folder)) {
-	const each, between = 12, 30
-	replies := dieAfter(t, b, forms, 1<<30, act, check)
-	for i := range replies {
-		if i < each || replies-i <= each || i%max(1, replies/between) == 0 {
-			dieAfter(t, b, forms, i, act, check)
-		}
-	}
-}
-
-// dieAfter says how many replies there were.
-func dieAfter(t *testing.T, b *bench, forms [2]int, after int, act func(readmodel.Store, context.Context) error, check func(*testing.T, *folder, *folder)) int {
-	t.Helper()
-	r1, r2 := b.pair(t, 60, forms[0], forms[1])
-	proxy := NewProxy(t, b.server.Addr())
-	proxy.DieAfter(after)
-	first := act(b.server.OpenAs(t, b.schema, proxy, forms[1]), b.ctx)
-	left := int(proxy.left.Load())
-	if err := act(b.server.OpenAs(t, b.schema, nil, forms[1]), b.ctx); err != nil {
-		t.Fatalf("after %d replies (%v): %v", after, first, err)
-	}
-	check(t, r1, r2)
-	if t.Failed() {
-		t.Fatalf("it died after %d replies: %v", after, first)
-	}
-	if err := r1.store.Drop(b.ctx, claim.Projection, false); err != nil {
-		t.Fatal(err)
-	}
-	unchanged(t, b, map[string]string{})
-	return after - left
 }
 
 func promoteTwice(t *testing.T, b *bench) {
@@ -342,79 +312,6 @@ func replayUnderWriters(t *testing.T, b *bench) {
 	}
 }
 
-// readDuringPromote: each entity is read whole, of the old revision or of the new
-// one, and never again of the old one; with a pointer that is so of all together.
-func readDuringPromote(t *testing.T, b *bench) {
-	for _, form := range []int{0, 2} {
-		if form >= b.server.Forms() {
-			continue
-		}
-		t.Run(fmt.Sprint(form), func(t *testing.T) {
-			const entities = 20_000
-			fill := func(revision string) *folder {
-				f := b.folder(t, newJournal(1), revision, form)
-				if err := f.claim(); err != nil {
-					t.Fatal(err)
-				}
-				changed := make([]readmodel.Entity, entities)
-				for i := range changed {
-					changed[i] = b.user(t, fmt.Sprint(i), projector.StringValue(revision), projector.IntegerValue(int64(revision[1])))
-				}
-				b.commit(t, f.p, at(f.at, 1), changed...)
-				return f
-			}
-			fill("r1")
-			r2 := fill("r2")
-			reads, stop := make(chan int), make(chan struct{})
-			go func() { reads <- readAll(t, b, form, entities, stop) }()
-			r2.promote(t)
-			close(stop)
-			if n := <-reads; n == 0 {
-				t.Error("nothing was read meanwhile")
-			}
-			for i := range entities {
-				if got := b.server.LookupAs(t, form, fmt.Sprint(i)); got["s"] != "r2" {
-					t.Fatalf("entity %d is %v", i, got)
-				}
-			}
-			if err := r2.store.Drop(b.ctx, claim.Projection, false); err != nil {
-				t.Fatal(err)
-			}
-		})
-	}
-}
-
-// readAll reads entities in turn until stop, and counts them.
-func readAll(t *testing.T, b *bench, form, entities int, stop <-chan struct{}) (reads int) {
-	whole := map[string]map[string]string{"r1": {"s": "r1", "i": fmt.Sprint('1')}, "r2": {"s": "r2", "i": fmt.Sprint('2')}}
-	seen := map[int]string{}
-	for {
-		for i := 0; i < entities; i += 7 {
-			select {
-			case <-stop:
-				return reads
-			default:
-			}
-			got := b.server.LookupAs(t, form, fmt.Sprint(i))
-			reads++
-			revision := got["s"]
-			if !maps.Equal(got, whole[revision]) {
-				t.Errorf("entity %d was read as %v", i, got)
-				return reads
-			}
-			of := i
-			if form == 2 {
-				of = 0 // all together
-			}
-			if seen[of] == "r2" && revision == "r1" {
-				t.Errorf("entity %d went back", i)
-				return reads
-			}
-			seen[of] = revision
-		}
-	}
-}
-
 func promoteForeign(t *testing.T, b *bench) {
 	r1, r2 := b.pair(t, 30, 0, 0)
 	p, cp := r2.p, r2.at
@@ -456,72 +353,6 @@ func promoteBehind(t *testing.T, b *bench) {
 		t.Fatal(err)
 	}
 	r2.wantReaders(t, 0, 99)
-}
-
-func dropPublished(t *testing.T, b *bench) {
-	r1, r2 := b.pair(t, 30, 0, 0)
-	was := b.server.Everything(t)
-	err := r1.store.DropRevision(b.ctx, claim.Projection, "r1", false)
-	wantFault(t, err, contract.ReasonNotOwned, "r1")
-	unchanged(t, b, was)
-	if err := r1.store.DropRevision(b.ctx, claim.Projection, "r1", true); err != nil {
-		t.Fatal(err)
-	}
-	wantNone(t, b, "r1")
-	r2.wantLoaded(t, 0, 90)
-	// In place: the next one builds where readers look.
-	r3 := b.folder(t, r1.journal, "r3", 0)
-	r3.to(t, 50)
-	if !r3.at.Published {
-		t.Error("the next revision is not published")
-	}
-	r3.wantReaders(t, 0, 50)
-	for range 2 {
-		if err := r1.store.DropRevision(b.ctx, claim.Projection, "r1", true); err != nil {
-			t.Errorf("dropped again: %v", err)
-		}
-	}
-	r3.wantReaders(t, 0, 50)
-}
-
-func droppedIsFenced(t *testing.T, b *bench) {
-	_, r2 := b.pair(t, 30, 0, 0)
-	if err := b.open(t).DropRevision(b.ctx, claim.Projection, "r2", false); err != nil {
-		t.Fatal(err)
-	}
-	was := b.server.Everything(t)
-	if err := r2.step(95); err == nil {
-		t.Error("a writer went on after the drop")
-	}
-	wantFenced(t, r2.claim())
-	unchanged(t, b, was)
-}
-
-func dropKeepOne(t *testing.T, b *bench) {
-	r1, r2 := b.pair(t, 60, 0, 0)
-	r3 := b.folder(t, r1.journal, "r3", 0)
-	r3.to(t, 10)
-	r2.promote(t)
-	if err := b.open(t).Drop(b.ctx, claim.Projection, true); err != nil {
-		t.Fatal(err)
-	}
-	wantNone(t, b, "r1")
-	wantNone(t, b, "r3")
-	r2.wantReaders(t, 0, 180)
-	r2.wantLoaded(t, 0, 180)
-}
-
-func listRevisions(t *testing.T, b *bench) {
-	if got, err := b.open(t).Revisions(b.ctx, claim.Projection); len(got) > 0 || err != nil {
-		t.Errorf("of nothing: %v (%v)", got, err)
-	}
-	_, r2 := b.pair(t, 30, 0, 0)
-	r2.promote(t)
-	got, err := b.open(t).Revisions(b.ctx, claim.Projection)
-	want := []readmodel.Revision{{Name: "r2", Source: r2.c.Source, Published: true}, {Name: "r1", Source: r2.c.Source}}
-	if diff := cmp.Diff(want, got); diff != "" || err != nil {
-		t.Errorf("(%v) %s", err, diff)
-	}
 }
 
 // compareBare: a hash with no field is no hash, and a revision of another log has

@@ -261,7 +261,7 @@ func (p *partition) points(s *standing) (commands [][]string, err error) {
 	}
 	value, err := p.watchPointer(theirs)
 	if err == nil && value == s.control.active {
-		commands = append(commands, []string{"DEL", theirs})
+		commands = append(commands, []string{"UNLINK", theirs})
 	}
 	return commands, err
 }

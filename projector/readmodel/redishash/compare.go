@@ -1,6 +1,7 @@
 package redishash
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"hash/maphash"
@@ -16,9 +17,8 @@ import (
 const (
 	// compareAttempts is how often a comparison is begun whose hold ran out.
 	compareAttempts = 3
-	// Entities that changed after they were compared are compared again: when
-	// there are so many, and before the hold, in so many rounds, until few are left.
-	mostTouched   = 100_000
+	// Entities that changed after they were compared are compared again, before the
+	// hold in so many rounds until few are left.
 	settleRounds  = 6
 	fewTouched    = 500
 	compareAtOnce = 2000 // entities whose sets are asked for together
@@ -91,7 +91,7 @@ func (s *Store) newComparison(ctx context.Context, projection, candidate string)
 	if err != nil {
 		return nil, err
 	}
-	if err := comparable(found, candidate); err != nil {
+	if err := mayCompare(found, candidate); err != nil {
 		return nil, err
 	}
 	c := &comparison{
@@ -115,8 +115,8 @@ func (s *Store) newComparison(ctx context.Context, projection, candidate string)
 	return c, nil
 }
 
-// comparable says whether there are two revisions to compare.
-func comparable(c control, candidate string) error {
+// mayCompare says whether there are two revisions to compare.
+func mayCompare(c control, candidate string) error {
 	if c.active == candidate {
 		return notComparable("the revision is the published one", true)
 	}
@@ -214,10 +214,10 @@ func (c *comparison) last(ctx context.Context) error {
 
 func (c *comparison) diff(held time.Duration) contract.Diff {
 	d := contract.Diff{
-		Same:          c.tally.classes[same],
-		Added:         c.tally.classes[added],
-		Removed:       c.tally.classes[removed],
-		Changed:       c.tally.classes[changed],
+		Same:          c.tally.classes[classSame],
+		Added:         c.tally.classes[classAdded],
+		Removed:       c.tally.classes[classRemoved],
+		Changed:       c.tally.classes[classChanged],
 		ChangedFields: c.tally.changedFields(c.names),
 		Digest:        c.tally.digest.hex(),
 		Sample:        c.sample.shown(),
@@ -251,19 +251,9 @@ func (c *comparison) lane(lane int) error {
 		records = append(records, r)
 		c.tally.add(r)
 	})
-	slices.SortFunc(records, func(a, b record) int { return compareUint(a.hash, b.hash) })
+	slices.SortFunc(records, func(a, b record) int { return cmp.Compare(a.hash, b.hash) })
 	c.lanes[lane] = records
 	return err
-}
-
-func compareUint(a, b uint64) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }
 
 // compareAgain puts entities' present state in place of what was counted. between
@@ -336,7 +326,7 @@ func (c *comparison) replace(key string, r record) {
 	lane := readmodel.LaneOf(key)
 	former, is := c.again[lane][r.hash]
 	if !is {
-		at, found := slices.BinarySearchFunc(c.lanes[lane], r.hash, func(e record, hash uint64) int { return compareUint(e.hash, hash) })
+		at, found := slices.BinarySearchFunc(c.lanes[lane], r.hash, func(e record, hash uint64) int { return cmp.Compare(e.hash, hash) })
 		if is = found; found {
 			former = c.lanes[lane][at]
 		}

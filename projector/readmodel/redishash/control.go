@@ -107,7 +107,7 @@ func (c control) revisions() (names []string) {
 	return names
 }
 
-// ledgers are the keys of revisions' ledgers.
+// names are the keys of revisions' ledgers.
 func (c control) names(projection string, revisions ...string) (all []names) {
 	for _, revision := range revisions {
 		for _, ledger := range c.rows(revision) {

@@ -2,6 +2,7 @@ package redishash
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 
 	"github.com/redis/go-redis/v9"
@@ -25,7 +26,7 @@ func (s *Store) Drop(ctx context.Context, projection string, keep bool) error {
 	if keep {
 		return s.dropOthers(ctx, projection, c)
 	}
-	if err := s.fence(ctx, projection, c); err != nil {
+	if c, err = s.fence(ctx, projection); err != nil {
 		return err
 	}
 	if err := s.dropPointer(ctx, c.layout(c.active), c.active); err != nil {
@@ -42,18 +43,27 @@ func (s *Store) Drop(ctx context.Context, projection string, keep bool) error {
 	return nil
 }
 
-// fence makes every commit and claim from now on fail. What is published stays
-// said: it tells where the entities are.
-func (s *Store) fence(ctx context.Context, projection string, c control) error {
-	_, err := s.client.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
-		pipe.HSet(ctx, controlName(projection), fieldDropping, "1")
-		raise(ctx, pipe, c.names(projection, c.revisions()...))
-		return nil
+// fence makes every commit and claim from now on fail, and every Job. What is
+// published stays said, as does a swap: they tell where the entities are.
+func (s *Store) fence(ctx context.Context, projection string) (c control, err error) {
+	key := controlName(projection)
+	err = s.edit(ctx, projection, func(_ *redis.Tx, found control) (change, error) {
+		if c = found; !c.exists {
+			return nil, nil
+		}
+		return func(pipe redis.Pipeliner) {
+			pipe.HSet(ctx, key, fieldDropping, "1")
+			if c.op.swaps() {
+				taken := *c.op
+				taken.Token = rand.Text()
+				pipe.HSet(ctx, key, fieldOp, taken.text())
+			} else {
+				pipe.HDel(ctx, key, fieldOp)
+			}
+			raise(ctx, pipe, c.names(projection, c.revisions()...))
+		}, nil
 	})
-	if err != nil {
-		return ledgerFault(controlName(projection), err)
-	}
-	return nil
+	return c, err
 }
 
 // places are where a revision's entities are: one location, but for one that a
@@ -173,7 +183,7 @@ func (s *Store) dropPointer(ctx context.Context, l layout, revision string) erro
 		if err != nil || value != revision {
 			return err
 		}
-		_, err = tx.TxPipelined(ctx, func(pipe redis.Pipeliner) error { return pipe.Del(ctx, key).Err() })
+		_, err = tx.TxPipelined(ctx, func(pipe redis.Pipeliner) error { return pipe.Unlink(ctx, key).Err() })
 		return err
 	}, key)
 	if f := fault.As(err); f != nil && f.Reason == contract.ReasonNotOwned {

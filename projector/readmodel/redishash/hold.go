@@ -66,7 +66,9 @@ func (s *Store) begin(ctx context.Context, projection string, o operation, admit
 		err = h.bound(ctx, c, spans)
 	}
 	if err != nil {
-		h.abandon(ctx)
+		if !h.op.swaps() {
+			h.abandon(ctx)
+		}
 		return nil, err
 	}
 	return h, nil

@@ -2,11 +2,16 @@ package redishash
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"unsafe"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/refold-dev/refold/projector"
+	"github.com/refold-dev/refold/projector/contract"
+	"github.com/refold-dev/refold/projector/fault"
 	"github.com/refold-dev/refold/projector/readmodel"
 	"github.com/refold-dev/refold/projector/redisconn"
 )
@@ -32,11 +37,30 @@ func (p *partition) Load(ctx context.Context, keys []string, states []*projector
 		if err := p.load(keys[:n], states[:n]); err != nil {
 			p.loader.Close()
 			p.loader = nil
-			return err
+			return p.unlessMoved(ctx, err)
 		}
 		keys, states = keys[n:], states[n:]
 	}
 	return nil
+}
+
+// unlessMoved asks who holds the partition now, before anybody else is blamed for
+// what a key holds: the entities may have been renamed since the claim.
+func (p *partition) unlessMoved(ctx context.Context, err error) error {
+	if f := fault.As(err); f == nil || f.Reason != contract.ReasonNotOwned {
+		return err
+	}
+	active, activeErr := p.store.client.HGet(ctx, p.names.control, fieldActive).Result()
+	epoch, epochErr := p.store.client.HGet(ctx, p.names.position, fieldEpoch).Int64()
+	switch {
+	case errors.Is(activeErr, redis.Nil), errors.Is(epochErr, redis.Nil):
+		return ledgerGone(p.names.position)
+	case activeErr != nil, epochErr != nil:
+		return err
+	case epoch > p.epoch, (active == p.names.revision) != p.published:
+		return readmodel.ErrFenced
+	}
+	return err
 }
 
 // load has the server work on the next thousand keys while it reads one.

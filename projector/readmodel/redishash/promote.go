@@ -3,6 +3,7 @@ package redishash
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -20,7 +21,7 @@ type promotion struct {
 	hold       *hold
 	resumed    bool // a run before it may have swapped some entities
 	decided    bool // this run has passed the point of no return
-	renamed    int64
+	renamed    atomic.Int64
 	since      time.Time // the writers stand still
 }
 
@@ -35,8 +36,10 @@ func (s *Store) Promote(ctx context.Context, projection, revision string) (contr
 	if p.control, err = controlAt(ctx, s.client, controlName(projection)); err != nil {
 		return result, err
 	}
-	c := p.control
-	if c.active == revision && !c.op.concerns(revision) {
+	switch c := p.control; {
+	case c.active == revision && c.op.swaps():
+		return result, cuttingOver() // half of it is another's by now
+	case c.active == revision:
 		return result, nil
 	}
 	if err := p.prepare(ctx, revision); err != nil {
@@ -46,7 +49,7 @@ func (s *Store) Promote(ctx context.Context, projection, revision string) (contr
 		return result, p.failed(ctx, err)
 	}
 	s.at(failpoint.PromoteDone)
-	result.From, result.Entities, result.PausedMillis = p.hold.op.From, p.renamed, time.Since(p.since).Milliseconds()
+	result.From, result.Entities, result.PausedMillis = p.hold.op.From, p.renamed.Load(), time.Since(p.since).Milliseconds()
 	return result, nil
 }
 
@@ -195,7 +198,7 @@ func (p *promotion) pointers(ctx context.Context, db redis.Cmdable) (change, err
 			pipe.Set(ctx, ours, p.to.revision, 0)
 		}
 		if stale {
-			pipe.Del(ctx, theirs)
+			pipe.Unlink(ctx, theirs)
 		}
 	}, nil
 }

@@ -9,9 +9,16 @@
 // not declared are left alone. Redis holds no empty hash: an entity that
 // exists with no field set is absent for readers and known by the ledger alone.
 //
+// That is where readers find the published revision. Another revision, r, has the
+// same entity in the hash "~r:user:42": a candidate that is built beside it, or
+// one that was published before and is kept up to date for a rollback. With the
+// cutover Pointer each revision's is "user:@r:42" at all times, and the string
+// "user:@active" names the published one. Where a partition's entities are is
+// decided at its claim; what publishes a revision fences all claims.
+//
 // The ledger of projection shop/user-profile, revision r, partition 0:
 //
-//	refold:{shop/user-profile}              control: the active revision, the ledgers there are
+//	refold:{shop/user-profile}              control: the published revision, the ledgers there are, what a Job does
 //	refold:{shop/user-profile}:r:0          position: id, epoch, entries, events, holder, lanes
 //	refold:{shop/user-profile}:r:0:keys:17  key set: the entities of lane 17 that r made; ownership and enumeration
 //	refold:{shop/user-profile}:r:0:bare:17  those of them that have no field set, and so no hash
@@ -42,6 +49,16 @@
 // the server then only copies it. RESTORE refuses a key that is taken. Whether
 // the server and the user's rights allow it is tried at each claim, in a
 // transaction that leaves nothing behind; where they do not, HSET makes the hash.
+//
+// # Replays
+//
+// Jobs write to control alone, under a WATCH of it, and to entities' names. One
+// that needs writers to stand still puts its operation there and raises the
+// epochs of both revisions: their next commit is fenced, and their next claim
+// says how far they may fold. That is a lease, by the server's clock, until a
+// cutover has passed its point of no return. Then only a Job ends it, and any
+// Job can: a rename whose destination is taken or whose source is gone changes
+// nothing, and a batch is written under a WATCH of what names its Job.
 package redishash
 
 import (

@@ -347,3 +347,13 @@ func TestAClaimThatTheServerLostIsTheSuccessorsNow(t *testing.T) {
 		t.Errorf("want ErrFenced, got %v", err)
 	}
 }
+
+func TestReplays(t *testing.T) {
+	server := redis.Start(t)
+	s := &testServer{addr: server.Addr(), client: client(t, server.Addr())}
+	conformance.RunReplays(t, s, func() {
+		if err := s.client.FlushAll(t.Context()).Err(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}

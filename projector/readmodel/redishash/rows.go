@@ -134,10 +134,11 @@ func (c *comparison) classify(key string) record {
 	e := contract.DiffSample{Key: key}
 	switch {
 	case !was && !is:
+		r.what = classAbsent
 	case !was:
-		r.what, e.Change = added, contract.Added
+		r.what, e.Change = classAdded, contract.Added
 	case !is:
-		r.what, e.Change = removed, contract.Removed
+		r.what, e.Change = classRemoved, contract.Removed
 	default:
 		c.differences(&r, &e)
 	}
@@ -151,7 +152,7 @@ func (c *comparison) classify(key string) record {
 
 // differences compares an entity that both have, field by field.
 func (c *comparison) differences(r *record, e *contract.DiffSample) {
-	r.what = same
+	r.what = classSame
 	for i, name := range c.names {
 		a, hasA := c.rows[0].at(i)
 		b, hasB := c.rows[1].at(i)
@@ -159,7 +160,7 @@ func (c *comparison) differences(r *record, e *contract.DiffSample) {
 			continue
 		}
 		if e.Change == "" {
-			r.what, e.Change = changed, contract.Changed
+			r.what, e.Change = classChanged, contract.Changed
 		}
 		if i < mostCounted {
 			r.what |= 1 << (classBits + i)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/refold-dev/refold/projector/failpoint"
 	"github.com/refold-dev/refold/projector/readmodel"
@@ -13,11 +14,15 @@ import (
 
 // swapAtOnce is how many entities one EXEC renames: other clients wait for no
 // longer than a millisecond or so.
-const swapAtOnce = 256
+const swapAtOnce = 128
+
+// swapWires is how many connections rename.
+const swapWires = 3
 
 const (
 	verbRenameNX = "$8\r\nRENAMENX\r\n"
 	noSuchKey    = "ERR no such key"
+	one          = ":1\r\n"
 )
 
 // free makes sure that nothing foreign is where entities will be published that
@@ -115,30 +120,31 @@ type laneMoves struct {
 	err   error
 }
 
-// swap renames lane by lane, while the next lane is read.
+// swap renames lane by lane, on a few connections: while one reads its answers the
+// server has another one's to work on.
 func (p *promotion) swap(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	wires, release, err := p.wires(ctx, 2)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	wires, release, err := p.wires(ctx, 1+swapWires)
 	if err != nil {
 		return err
 	}
 	defer release()
 	lanes := make(chan laneMoves)
-	go p.readMoves(ctx, wires[1], lanes)
-	s := swapping{promotion: p, wire: wires[0]}
-	for lane := range lanes {
-		if lane.err == nil {
-			lane.err = s.all(lane.moves)
-		}
-		if lane.err != nil {
-			cancel()
-			for range lanes { // the reader ends before the connections do
+	var running sync.WaitGroup
+	running.Go(func() { p.readMoves(ctx, wires[0], lanes) })
+	for _, w := range wires[1:] {
+		running.Go(func() {
+			s := swapping{promotion: p, wire: w}
+			for lane := range lanes {
+				if err := cmp.Or(lane.err, s.all(lane.moves)); err != nil {
+					cancel(err)
+				}
 			}
-			return lane.err
-		}
+		})
 	}
-	return ctx.Err()
+	running.Wait()
+	return context.Cause(ctx)
 }
 
 // readMoves reads what no writer changes any more.
@@ -159,7 +165,7 @@ func (p *promotion) readMoves(ctx context.Context, w *redisconn.Wire, lanes chan
 	}
 }
 
-// swapping is the connection that renames. It holds a WATCH of control, under
+// swapping is a connection that renames. It holds a WATCH of control, under
 // which the run's token was seen.
 type swapping struct {
 	*promotion
@@ -256,10 +262,14 @@ func (s *swapping) transact(moves []move) (executed bool, err error) {
 	if err := s.wire.Send(s.request); err != nil {
 		return false, redisFault(err)
 	}
-	for range 1 + n {
+	for left := 1 + n; left > 0; {
+		if left -= s.wire.Skip(left, queued); left == 0 {
+			break
+		}
 		if _, err := answer(s.wire, '+'); err != nil {
 			return false, redisFault(err)
 		}
+		left--
 	}
 	head, err := answer(s.wire, '*')
 	if err != nil {
@@ -304,6 +314,10 @@ func (s *swapping) results(moves []move) error {
 		}
 		renamed := false
 		for _, place := range places {
+			if s.wire.Skip(1, one) == 1 {
+				renamed = true
+				continue
+			}
 			r, err := s.wire.Reply()
 			switch {
 			case err != nil:
@@ -318,7 +332,7 @@ func (s *swapping) results(moves []move) error {
 			}
 		}
 		if renamed {
-			s.renamed++
+			s.renamed.Add(1)
 		}
 	}
 	return refused

@@ -11,11 +11,11 @@ import (
 
 // Classes of an entity.
 const (
-	absent = iota // from both
-	same
-	added
-	removed
-	changed
+	classAbsent = iota // from both
+	classSame
+	classAdded
+	classRemoved
+	classChanged
 
 	classBits = 3
 )
@@ -37,7 +37,7 @@ func (r record) differs(field int) bool { return r.what>>(classBits+field)&1 == 
 
 // tally is the sum of records.
 type tally struct {
-	classes [changed + 1]int64
+	classes [classChanged + 1]int64
 	fields  [mostCounted]int64
 	digest  sum
 }
