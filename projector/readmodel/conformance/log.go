@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/refold-dev/refold/projector"
-	"github.com/refold-dev/refold/projector/contract"
 	"github.com/refold-dev/refold/projector/fault"
 	"github.com/refold-dev/refold/projector/readmodel"
 )
@@ -169,7 +168,7 @@ func (f *folder) to(t *testing.T, to uint64) {
 func (f *folder) turn(to uint64) error {
 	if f.p == nil {
 		err := f.claim()
-		if reason := reasonOf(err); reason == contract.ReasonHeld || reason == contract.ReasonCuttingOver {
+		if reason := fault.As(err); reason != nil && !reason.Permanent {
 			time.Sleep(2 * time.Millisecond)
 			return nil
 		}

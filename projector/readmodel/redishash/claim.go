@@ -251,7 +251,7 @@ func (p *partition) points(s *standing) (commands [][]string, err error) {
 		case err != nil:
 			return nil, err
 		case value != "" && value != p.names.revision && (ours != theirs || value != s.control.active):
-			return nil, foreignEntity(ours)
+			return nil, p.unlessChanged(foreignEntity(ours))
 		case value != p.names.revision:
 			commands = append(commands, []string{"SET", ours, p.names.revision})
 		}
@@ -264,6 +264,19 @@ func (p *partition) points(s *standing) (commands [][]string, err error) {
 		commands = append(commands, []string{"UNLINK", theirs})
 	}
 	return commands, err
+}
+
+// unlessChanged is errContended where something watched has changed: a Job may
+// have published another revision since control was read.
+func (p *partition) unlessChanged(err error) error {
+	replies, askErr := ask(p.wire, []string{"MULTI"}, []string{"EXEC"})
+	switch {
+	case askErr != nil:
+		return redisFault(askErr)
+	case replies[1].number < 0:
+		return errContended
+	}
+	return err
 }
 
 // watchPointer is empty for one that is not there.

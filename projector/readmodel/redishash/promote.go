@@ -10,6 +10,7 @@ import (
 
 	"github.com/refold-dev/refold/projector/contract"
 	"github.com/refold-dev/refold/projector/failpoint"
+	"github.com/refold-dev/refold/projector/fault"
 )
 
 // promotion is one run of Promote.
@@ -43,7 +44,7 @@ func (s *Store) Promote(ctx context.Context, projection, revision string) (contr
 		return result, nil
 	}
 	if err := p.prepare(ctx, revision); err != nil {
-		return result, err
+		return result, p.unlessChanged(ctx, err)
 	}
 	if err := p.run(ctx); err != nil {
 		return result, p.failed(ctx, err)
@@ -226,5 +227,22 @@ func (p *promotion) failed(ctx context.Context, err error) error {
 	if errors.Is(err, errVoid) {
 		return takenOver()
 	}
-	return err
+	return p.unlessChanged(ctx, err)
+}
+
+// unlessChanged looks for another Job before a stranger is blamed for what stands
+// in the way: what it has published does.
+func (p *promotion) unlessChanged(ctx context.Context, err error) error {
+	if f := fault.As(err); f == nil || f.Reason != contract.ReasonNotOwned {
+		return err
+	}
+	c, readErr := controlAt(ctx, p.client, controlName(p.projection))
+	ours := c.active == p.control.active && c.op.swaps() == p.control.op.swaps()
+	if p.hold != nil && (p.decided || p.resumed) {
+		ours = c.op != nil && c.op.Token == p.hold.op.Token
+	}
+	if readErr != nil || ours {
+		return err
+	}
+	return takenOver()
 }
