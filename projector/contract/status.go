@@ -53,8 +53,8 @@ type Partition struct {
 	Partition       int      `json:"partition"`
 	Stream          string   `json:"stream"`
 	State           State    `json:"state"`
-	Claimed         bool     `json:"claimed"`   // has held the partition at least once; Position and Events are then the ledger's
-	Published       bool     `json:"published"` // as last claimed: this revision is the one that readers read
+	Claimed         bool     `json:"claimed"`     // has held the partition at least once; Position and Events are then the ledger's
+	Published       bool     `json:"published"`   // as last claimed: this revision is the one that readers read
 	Publication     int64    `json:"publication"` // how often a revision was published in the read model, as of Published
 	Epoch           int64    `json:"epoch"`
 	Position        string   `json:"position"`  // last stream ID whose effect is in the read model, "0-0" at first

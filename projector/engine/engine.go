@@ -108,7 +108,7 @@ type Pace struct {
 	Wait        time.Duration // between looks at a stream that is not there: 1 s
 	Hold        time.Duration // between claims while a Job compares or publishes: 20 ms
 	Block       time.Duration // of one read at the tail: 1 s
-	Verify      time.Duration // between looks at the ledger and the group while idle: 10 s
+	Verify      time.Duration // between looks at the ledger and the group while idle: 2 s
 	Ack         time.Duration // between acknowledgements: 200 ms
 	Grace       time.Duration // for what is under way when stopped: 3 s
 	CommitAge   time.Duration // behind, the longest that an event waits for its commit: 2 s
@@ -140,7 +140,7 @@ func (p Pace) withDefaults(cacheBytes int64) Pace {
 	orDefault(&p.Wait, time.Second)
 	orDefault(&p.Hold, 20*time.Millisecond)
 	orDefault(&p.Block, time.Second)
-	orDefault(&p.Verify, 10*time.Second)
+	orDefault(&p.Verify, 2*time.Second)
 	orDefault(&p.Ack, 200*time.Millisecond)
 	orDefault(&p.Grace, 3*time.Second)
 	orDefault(&p.CommitAge, 2*time.Second)

@@ -94,7 +94,7 @@ func (t *tracker) ready() bool {
 
 func (t *tracker) claimed(at readmodel.Checkpoint) {
 	t.update(func() {
-		t.seen.Claimed, t.seen.Epoch, t.seen.Published = true, at.Epoch, at.Published
+		t.seen.Claimed, t.seen.Epoch, t.seen.Published, t.seen.Publication = true, at.Epoch, at.Published, at.Publication
 		t.at, t.bounded = at, at.Until != nil
 		t.reached = t.reached && t.seen.State == contract.StateHolding // nothing has happened but that it stood still
 		t.rate.add(time.Now(), 0)

@@ -47,6 +47,9 @@ type Checkpoint struct {
 
 	// Published says, as claimed, that the revision is the one that readers read.
 	Published bool
+	// Publication, as claimed, counts the revisions that were published, one after
+	// another, in this read model.
+	Publication int64
 	// Until, as claimed, is the last ID that may be folded before the partition
 	// is claimed again; nil for no bound. See Compare and Promote.
 	Until *projector.ID
@@ -128,7 +131,8 @@ type Store interface {
 	// Promote makes a revision the published one. It may be run again at any
 	// time, also while another run is under way, and goes on with one that died;
 	// until one ends well, writers of the two revisions stand still once the
-	// point of no return is passed. A revision that is behind the published one,
+	// point of no return is passed; from there on Cutover.From is set, also beside
+	// an error. A revision that is behind the published one,
 	// and does not come up to it within seconds, is a transient fault.
 	Promote(ctx context.Context, projection, revision string) (contract.Cutover, error)
 

@@ -50,7 +50,9 @@ func cutover(ctx context.Context, w *worker, _ options, log *slog.Logger, r *con
 	d := &w.document
 	return patiently(ctx, log, func() error {
 		done, err := w.store.Promote(ctx, d.Projection, d.Revision)
-		r.Cutover = &done
+		if err == nil || done.From != "" { // else nothing was touched
+			r.Cutover = &done
+		}
 		r.Message = fmt.Sprintf("readers read revision %s; %d entities were renamed, and writers stood still for %d ms", d.Revision, done.Entities, done.PausedMillis)
 		return err
 	})

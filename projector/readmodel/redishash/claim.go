@@ -61,6 +61,11 @@ type standing struct {
 	release bool       // a hold has run out
 }
 
+// becomes says whether the claim publishes the revision.
+func (s *standing) becomes(revision string) bool {
+	return s.at.Published && s.control.active != revision
+}
+
 // claim is one attempt: look, decide, write.
 func (p *partition) claim(c readmodel.Claim) (readmodel.Checkpoint, error) {
 	found, err := p.find()
@@ -76,6 +81,9 @@ func (p *partition) claim(c readmodel.Claim) (readmodel.Checkpoint, error) {
 	}
 	if err := p.stand(&s); err != nil {
 		return readmodel.Checkpoint{}, err
+	}
+	if s.at.Publication = s.control.count; s.becomes(p.names.revision) {
+		s.at.Publication++
 	}
 	p.published, p.location = s.at.Published, p.layout().location(s.at.Published)
 	s.at.Empty = found.taken == ""
@@ -375,8 +383,9 @@ func (p *partition) record(t *transaction, c readmodel.Claim, s standing) {
 		t.command("HDEL", n.control, ledgerPrefix+other.ledger, damagedPrefix+other.revision)
 	}
 	t.command("HSET", n.control, fieldMarker, markerVersion, fieldUID, c.UID, ledgerPrefix+n.ledger, row.text())
-	if s.at.Published {
+	if s.becomes(c.Revision) {
 		t.command("HSET", n.control, fieldActive, c.Revision)
+		t.command("HINCRBY", n.control, fieldCount, "1")
 	}
 	if !s.control.created {
 		t.command("HSET", n.control, fieldCreated, time.Now().UTC().Format(time.RFC3339))

@@ -164,7 +164,7 @@ func (s *Store) mark(ctx context.Context, pipe redis.Pipeliner, projection, revi
 	}
 	pipe.HSet(ctx, key, goingPrefix+revision, c.going[revision])
 	if revision == c.active {
-		pipe.HSet(ctx, key, fieldActive, "")
+		pipe.HSet(ctx, key, fieldActive, "", fieldCount, c.count+1)
 	}
 	if c.op.concerns(revision) {
 		pipe.HDel(ctx, key, fieldOp)

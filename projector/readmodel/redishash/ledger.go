@@ -20,6 +20,7 @@ import (
 const (
 	fieldMarker   = "refold" // the ledger's version; what makes the hash ours
 	fieldActive   = "active"
+	fieldCount    = "publications" // how often active was changed
 	fieldUID      = "uid"
 	fieldCreated  = "created"
 	fieldDropping = "dropping" // a drop of everything has begun and is not done
@@ -101,6 +102,7 @@ type control struct {
 	damaged  map[string]string // by revision
 	going    map[string]string // by revision: the location
 	op       *operation
+	count    int64 // publications
 }
 
 // rows are a revision's ledgers, in the order of their partitions.
@@ -160,8 +162,12 @@ func parseControl(key string, fields map[string]string) (control, error) {
 			c.going[revision] = text
 		}
 	}
-	var err error
-	if c.op, err = parseOperation(fields[fieldOp]); err != nil {
+	var err, countErr error
+	c.op, err = parseOperation(fields[fieldOp])
+	if text := fields[fieldCount]; text != "" {
+		c.count, countErr = strconv.ParseInt(text, 10, 64)
+	}
+	if err := errors.Join(err, countErr); err != nil {
 		return control{}, foreignLedger(key, err)
 	}
 	return c, nil

@@ -24,6 +24,8 @@ type promotion struct {
 	decided    bool // this run has passed the point of no return
 	renamed    atomic.Int64
 	since      time.Time // the writers stand still
+
+	publication int64 // when it is published
 }
 
 // Promote implements readmodel.Store: both revisions are told to stand still at
@@ -41,16 +43,21 @@ func (s *Store) Promote(ctx context.Context, projection, revision string) (contr
 	case c.active == revision && c.op.swaps():
 		return result, cuttingOver() // half of it is another's by now
 	case c.active == revision:
+		result.Publication = c.count
 		return result, nil
 	}
 	if err := p.prepare(ctx, revision); err != nil {
 		return result, p.unlessChanged(ctx, err)
 	}
-	if err := p.run(ctx); err != nil {
+	err = p.run(ctx)
+	if p.hold != nil && (err == nil || p.resumed || p.decided) {
+		result.From = p.hold.op.From
+	}
+	if err != nil {
 		return result, p.failed(ctx, err)
 	}
 	s.at(failpoint.PromoteDone)
-	result.From, result.Entities, result.PausedMillis = p.hold.op.From, p.renamed.Load(), time.Since(p.since).Milliseconds()
+	result.Entities, result.PausedMillis, result.Publication = p.renamed.Load(), time.Since(p.since).Milliseconds(), p.publication
 	return result, nil
 }
 
@@ -159,8 +166,9 @@ func (p *promotion) publish(ctx context.Context) error {
 		if err != nil {
 			return nil, err
 		}
+		p.publication = c.count + 1
 		return func(pipe redis.Pipeliner) {
-			pipe.HSet(ctx, controlName(p.projection), fieldActive, p.to.revision)
+			pipe.HSet(ctx, controlName(p.projection), fieldActive, p.to.revision, fieldCount, p.publication)
 			pipe.HDel(ctx, controlName(p.projection), fieldOp)
 			point(pipe)
 			raise(ctx, pipe, p.hold.both())
