@@ -234,6 +234,7 @@ func (w *world) relieve() {
 func TestBackToTheOldSpecInEveryState(t *testing.T) {
 	for state := range stages {
 		t.Run(string(state), func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t)
 			p, a, b := w.staged(state)
 			w.edit(p, oldFold)
@@ -266,6 +267,7 @@ func TestBackToTheOldSpecInEveryState(t *testing.T) {
 func TestTheNewestSpecWinsInEveryState(t *testing.T) {
 	for state := range stages {
 		t.Run(string(state), func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t)
 			p, _, b := w.staged(state)
 			w.edit(p, func(p *v1alpha1.Projection) { p.Spec.Reducer.Rules[3].Add["orders"] = "3" })
@@ -446,6 +448,7 @@ func TestABrokenCandidateLeavesReadersTheActiveRevision(t *testing.T) {
 func TestAJobThatFailsIsExplainedAndTriedAgain(t *testing.T) {
 	for kind, reason := range map[string]string{"verify": v1alpha1.ReasonVerifyFailed, "cutover": v1alpha1.ReasonCutoverFailed} {
 		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t)
 			p := w.ready()
 			a := w.refresh(p).Status.ActiveRevision
@@ -480,6 +483,7 @@ func TestAJobThatVanishesIsRunAgain(t *testing.T) {
 	for _, state := range []v1alpha1.RevisionState{v1alpha1.RevisionVerifying, v1alpha1.RevisionPromoting} {
 		for _, ended := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s ended %t", state, ended), func(t *testing.T) {
+				t.Parallel()
 				w := newWorld(t)
 				p := w.ready()
 				w.edit(p, newFold)
@@ -519,6 +523,7 @@ func TestAJobWhosePodIsGoneBeforeItsResultIsReadIsRunAgain(t *testing.T) {
 func TestChildrenDeletedByHandInEveryState(t *testing.T) {
 	for state := range stages {
 		t.Run(string(state), func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t)
 			p, _, b := w.staged(state)
 			for _, d := range w.deployments() {
@@ -546,6 +551,7 @@ func TestChildrenDeletedByHandInEveryState(t *testing.T) {
 func TestSuspendInEveryState(t *testing.T) {
 	for state := range stages {
 		t.Run(string(state), func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t)
 			p, _, b := w.staged(state)
 			w.edit(p, suspend)
@@ -570,6 +576,7 @@ func TestDeletionInEveryState(t *testing.T) {
 	for state := range stages {
 		for _, policy := range []v1alpha1.DeletionPolicy{v1alpha1.DeletionRetain, v1alpha1.DeletionDelete} {
 			t.Run(string(state)+" "+string(policy), func(t *testing.T) {
+				t.Parallel()
 				w := newWorld(t)
 				p, _, _ := w.staged(state, func(p *v1alpha1.Projection) { p.Spec.DeletionPolicy = policy })
 				w.cluster.holdJobs = false
