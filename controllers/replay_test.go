@@ -630,10 +630,12 @@ func TestAfterAnUpgradeAReplayBringsTheActiveRevisionToTheNewImage(t *testing.T)
 
 func TestAReplayTakesNobodysKeysAndNobodyTakesIts(t *testing.T) {
 	w := newWorld(t)
-	first := w.ready(named("first", "a:"), manual)
+	waiting := w.ready(named("waiting", "z:"))
 	time.Sleep(1100 * time.Millisecond) // creation times have whole seconds
-	waiting := w.create(named("waiting", "a:"))
+	first := w.ready(named("first", "a:"), manual)
+	w.edit(waiting, named("waiting", "a:"))
 	w.settle(waiting)
+	w.expectStalled(waiting, v1alpha1.ReasonTargetConflict)
 	w.edit(first, newFold)
 	w.settle(first)
 	w.Expect(w.condition(first, v1alpha1.ConditionHeld)).NotTo(BeNil(), "who waits for its keys does not hold up a replay")
