@@ -90,7 +90,7 @@ func TestWhateverHappensNextEndsWhereTheNewestSpecIs(t *testing.T) {
 	steps := 0
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(t)
-		for range rapid.IntRange(100, 400).Draw(t, "length") {
+		for range rapid.IntRange(200, 500).Draw(t, "length") {
 			switch rapid.IntRange(0, 7).Draw(t, "what") {
 			case 0:
 				w.edit()
