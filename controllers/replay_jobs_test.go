@@ -9,6 +9,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/refold-dev/refold/api/v1alpha1"
+	"github.com/refold-dev/refold/projector/contract"
 )
 
 func TestAJobThatFailsIsExplainedAndTriedAgain(t *testing.T) {
@@ -119,4 +120,22 @@ func TestARevisionThatCannotBeRemovedDoesNotHurtReaders(t *testing.T) {
 	clear(w.projectors().jobErr)
 	w.until(p, func() bool { return len(w.refresh(p).Status.Revisions) == 1 && len(w.jobs()) == 0 })
 	w.Expect(w.condition(p, v1alpha1.ConditionReady).Message).NotTo(ContainSubstring("cannot be removed"))
+}
+
+func TestDeletionDoesNotWaitForAServerThatNeverWas(t *testing.T) {
+	w := newWorld(t)
+	p := w.ready()
+	a := w.refresh(p).Status.ActiveRevision
+	w.projectors().changeOf = func(revision string, p *contract.Partition) {
+		if revision != a {
+			*p = contract.Partition{State: contract.StateClaiming, LagEvents: -1, Problem: redisAway}
+		}
+	}
+	w.edit(p, elsewhere)
+	w.settle(p)
+	w.Expect(w.expectReconciling(p, contract.ReasonReadModelUnreachable)).To(ContainSubstring("readers still read revision " + a))
+	w.projectors().jobErr["retire"] = redisAway
+	w.delete(p)
+	w.until(p, func() bool { return !w.exists(p) })
+	w.Expect(w.projectors().dropped).To(Equal([]bool{true}))
 }
