@@ -36,6 +36,7 @@ type removal struct {
 	terms *terms
 	build func(attempt int) *batchv1.Job
 	mine  func(*batchv1.Job) bool
+	spare bool // no projector was ever seen to claim what it removes
 }
 
 // removals are the Jobs of a deletion, in their order.
@@ -54,12 +55,20 @@ func (s *scope) removals(image string) []removal {
 			func(job *batchv1.Job) bool {
 				return resources.ComponentOf(job.Labels) == resources.Retire && job.Labels[v1alpha1.RevisionLabel] == name &&
 					slices.Contains(argsOf(job), "--published")
-			}})
+			},
+			!s.everClaimed(name),
+		})
 	}
 	return append(out, removal{s.dropping,
 		func(attempt int) *batchv1.Job { return resources.DropJob(s.projection, s.dropInput(image, attempt)) },
 		func(job *batchv1.Job) bool { return resources.ComponentOf(job.Labels) == resources.Drop },
+		false,
 	})
+}
+
+func (s *scope) everClaimed(revision string) bool {
+	status := revisionIn(&s.projection.Status, revision)
+	return status != nil && status.LastAckedID != ""
 }
 
 // removeBy takes one removal a step further; it ends the pass unless it is done.
@@ -67,6 +76,8 @@ func (r *Reconciler) removeBy(ctx context.Context, s *scope, next removal) (ctrl
 	job := s.newestJob(next.mine)
 	switch finished, succeeded := jobFinished(job); {
 	case succeeded:
+		return ctrl.Result{}, nil
+	case finished && next.spare && attemptOf(job) >= crashes: // its server may not even exist
 		return ctrl.Result{}, nil
 	case r.hopeless(s, job):
 		return r.abandon(ctx, s, "no projector was ever seen to take over the read model, and removal did not succeed within a minute")

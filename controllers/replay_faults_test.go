@@ -118,6 +118,7 @@ func TestErrorsOfTheAPIServerHoldUpNoReplay(t *testing.T) {
 func TestAStaleCacheHarmsNoReplay(t *testing.T) {
 	for state := range stages {
 		t.Run(string(state), func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t)
 			p, _, b := w.staged(state)
 			old := w.snapshotReads()

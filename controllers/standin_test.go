@@ -201,13 +201,11 @@ func (f *fakeProjectors) fold(d contract.Document) contract.Partition {
 			end = min(end, f.length)
 		}
 	}
-	events := m.events[d.Revision]
-	switch {
-	case f.speed == 0:
-		events = end
-	default:
-		events = min(events+f.speed, end)
+	events, until := m.events[d.Revision], end
+	if f.speed > 0 {
+		end = min(events+f.speed, end)
 	}
+	events = end
 	m.events[d.Revision] = events
 	p := contract.Partition{Stream: d.Source.Stream, State: contract.StateLive, History: contract.HistoryComplete,
 		Claimed: true, Published: m.active == d.Revision, CaughtUp: events >= f.length,
@@ -215,7 +213,7 @@ func (f *fakeProjectors) fold(d contract.Document) contract.Partition {
 	if events < f.length {
 		p.State = contract.StateCatchingUp
 	}
-	if d.Source.Until != "" && events == end {
+	if d.Source.Until != "" && events == until {
 		p.State = contract.StateCompleted
 	}
 	return p
