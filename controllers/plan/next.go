@@ -80,7 +80,7 @@ func (p *planner) find(name string) *revision {
 // what has been begun.
 func (p *planner) remembered(r *revision) v1alpha1.RevisionState {
 	switch {
-	case r.has(JobCutover) && !r.Job.Succeeded() && !(r.Job.untouched() && r.isGoing()):
+	case r.has(JobCutover) && !r.Job.Succeeded() && (!r.Job.untouched() || !r.isGoing()):
 		return v1alpha1.RevisionPromoting
 	case r.has(JobRetire) && !r.Job.Succeeded() && r.Name != p.in.Active:
 		return v1alpha1.RevisionRetiring

@@ -76,7 +76,8 @@ func (p *planner) guess() *revision {
 // again, and will tell.
 func (p *planner) unheard(denies *revision, claimed bool) *revision {
 	for _, r := range p.revisions {
-		if r != denies && r.Runnable && r.Claimed == claimed && r.Projector == nil && !elsewhere(r, denies) && !(r.has(JobRetire) && r.Job.Succeeded()) {
+		gone := r.has(JobRetire) && r.Job.Succeeded()
+		if r != denies && r.Runnable && r.Claimed == claimed && r.Projector == nil && !elsewhere(r, denies) && !gone {
 			return r
 		}
 	}

@@ -56,7 +56,6 @@ type process struct {
 	claimed, published bool
 	publication        int64 // as claimed
 	stopping           bool
-	halted             bool
 }
 
 type job struct {

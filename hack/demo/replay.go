@@ -125,7 +125,7 @@ func (d *demo) goBack(ctx context.Context) error {
 		if err := step.apply(ctx); err != nil {
 			return err
 		}
-		if _, err := d.awaitStatus(ctx, "gone "+step.does, func(s v1alpha1.ProjectionStatus) bool { return step.done(s.ActiveRevision) }); err != nil {
+		if err := d.awaitStatus(ctx, "gone "+step.does, func(s v1alpha1.ProjectionStatus) bool { return step.done(s.ActiveRevision) }); err != nil {
 			return err
 		}
 		fmt.Printf("       %s, with no replay, %.1f s after kubectl apply\n", step.does, time.Since(begun).Seconds())
@@ -136,7 +136,7 @@ func (d *demo) goBack(ctx context.Context) error {
 // awaitHeld shows how a replay goes until it awaits approval.
 func (d *demo) awaitHeld(ctx context.Context) (held v1alpha1.RevisionStatus, err error) {
 	shown := ""
-	_, err = d.awaitStatus(ctx, "held", func(s v1alpha1.ProjectionStatus) bool {
+	err = d.awaitStatus(ctx, "held", func(s v1alpha1.ProjectionStatus) bool {
 		for _, revision := range s.Revisions {
 			if line := progressLine(revision); line != "" && line != shown {
 				shown = line
@@ -188,24 +188,23 @@ func (d *demo) approve(ctx context.Context, revision string) error {
 }
 
 func (d *demo) awaitActive(ctx context.Context, revision string) error {
-	_, err := d.awaitStatus(ctx, "active", func(s v1alpha1.ProjectionStatus) bool { return s.ActiveRevision == revision })
-	return err
+	return d.awaitStatus(ctx, "active", func(s v1alpha1.ProjectionStatus) bool { return s.ActiveRevision == revision })
 }
 
-func (d *demo) awaitStatus(ctx context.Context, what string, holds func(v1alpha1.ProjectionStatus) bool) (status v1alpha1.ProjectionStatus, err error) {
+func (d *demo) awaitStatus(ctx context.Context, what string, holds func(v1alpha1.ProjectionStatus) bool) error {
 	for deadline := time.Now().Add(replayTimeout); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
 		text, err := d.kubectl(ctx, "get", "projection", projection, "-o", "json")
 		if err != nil {
-			return status, err
+			return err
 		}
 		var seen v1alpha1.Projection
 		if err := json.Unmarshal([]byte(text), &seen); err != nil {
-			return status, err
+			return err
 		}
-		if status = seen.Status; holds(status) {
-			return status, nil
+		if holds(seen.Status) {
+			return nil
 		}
 	}
 	why, _ := d.kubectl(ctx, "describe", "projection", projection)
-	return status, fmt.Errorf("not %s after %s\n%s", what, replayTimeout, why)
+	return fmt.Errorf("not %s after %s\n%s", what, replayTimeout, why)
 }

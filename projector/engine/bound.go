@@ -94,14 +94,11 @@ func (e *Engine) complete(ctx context.Context) error {
 	e.status.completed()
 	e.acks.to(e.at)
 	e.Log.Info("Completed: all up to source.until is folded", "position", e.at.Position.String(), "events", e.at.Events)
-	for {
-		e.wait(ctx, e.Pace.Verify)
-		if ctx.Err() != nil {
-			return nil
-		}
+	for e.wait(ctx, e.Pace.Verify); ctx.Err() == nil; e.wait(ctx, e.Pace.Verify) {
 		if err := e.verify(ctx); err != nil {
 			return err
 		}
 		e.acks.again()
 	}
+	return nil
 }

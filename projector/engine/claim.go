@@ -44,18 +44,18 @@ func (e *Engine) claim(ctx context.Context) error {
 	e.fold.forget(at.Empty)
 	e.startFold() // at once: a flush must find nothing unsent, also if the source is away
 	e.status.claimed(at)
-	e.sayClaimed(at)
+	e.sayClaimed(ctx, at)
 	failpoint.Hit(failpoint.Claimed)
 	return nil
 }
 
 // sayClaimed logs a claim, and one by which a Job lets it go on no more than that.
-func (e *Engine) sayClaimed(at readmodel.Checkpoint) {
+func (e *Engine) sayClaimed(ctx context.Context, at readmodel.Checkpoint) {
 	level := slog.LevelInfo
 	if at.Until != nil {
 		level = slog.LevelDebug
 	}
-	e.Log.Log(context.Background(), level, "Claimed the partition", "epoch", at.Epoch, "position", at.Position.String(),
+	e.Log.Log(ctx, level, "Claimed the partition", "epoch", at.Epoch, "position", at.Position.String(),
 		"events", at.Events, "published", at.Published)
 }
 

@@ -86,7 +86,8 @@ func (p *promotion) freeNow(w *redisconn.Wire, made string, keys []string) error
 			return redisFault(err)
 		}
 		member := replies[1].list
-		if replies[0].number > 0 && !(len(member) == 1 && member[0].number == 1 && p.from.public() == p.to.public()) {
+		ours := len(member) == 1 && member[0].number == 1 && p.from.public() == p.to.public()
+		if replies[0].number > 0 && !ours {
 			return foreignEntity(p.to.public() + key)
 		}
 	}

@@ -65,7 +65,7 @@ func (t *tracker) subscribe(w *redisconn.Wire) (accepted bool, err error) {
 	if err != nil {
 		return false, redisFault(err)
 	}
-	if replies[0].err != nil || replies[1].err != nil {
+	if refused := replies[0].err != nil || replies[1].err != nil; refused {
 		return false, nil
 	}
 	words := []string{"CLIENT", "TRACKING", "ON", "REDIRECT", strconv.FormatInt(replies[0].number, 10), "BCAST"}
