@@ -176,3 +176,22 @@ func TestDeletionInEveryState(t *testing.T) {
 		}
 	}
 }
+
+func TestMoreEditsThanStatusHasRoomForLeaveNothingBehind(t *testing.T) {
+	w := newWorld(t)
+	p := w.ready()
+	for i := range 6 {
+		w.edit(p, func(p *v1alpha1.Projection) { p.Spec.Reducer.Rules[3].Add["orders"] = v1alpha1.Expression(rune('2' + i)) })
+		w.until(p, func() bool { return w.isReady(p) && p.Status.ActiveRevision == w.desired(p) })
+		w.settle(p)
+		w.Expect(len(w.refresh(p).Status.Revisions)).To(BeNumerically("<=", maxRevisions))
+		w.Expect(w.projectors().model(w).events).To(HaveLen(len(p.Status.Revisions)), w.states(p))
+		w.Expect(w.contracts()).To(HaveLen(len(p.Status.Revisions)))
+	}
+	w.Expect(p.Status.Replays).To(HaveLen(7))
+	w.clock.SetTime(w.clock.Now().Add(2 * time.Hour))
+	w.until(p, func() bool { return len(w.refresh(p).Status.Revisions) == 1 && len(w.jobs()) == 0 })
+	w.settle(p)
+	w.Expect(w.projectors().model(w).events).To(HaveLen(1))
+	w.Expect(w.contracts()).To(HaveLen(1))
+}

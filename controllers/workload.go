@@ -185,8 +185,7 @@ func (r *Reconciler) collectGarbage(ctx context.Context, s *scope) (ctrl.Result,
 	for i := range s.configMaps {
 		configMap := &s.configMaps[i]
 		revision := configMap.Labels[v1alpha1.RevisionLabel]
-		idle := s.step(revision) != nil && !s.runsOn(revision) || s.hasJob(revision)
-		if used[configMap.Name] || idle {
+		if used[configMap.Name] || s.mayNeed(revision) {
 			continue
 		}
 		if err := r.remove(ctx, configMap, "ConfigMap"); err != nil {
@@ -202,6 +201,19 @@ func (r *Reconciler) collectGarbage(ctx context.Context, s *scope) (ctrl.Result,
 	return ctrl.Result{}, nil
 }
 
+// mayNeed tells whether a contract may be wanted that nothing mounts now: of a
+// revision that stands still, that a Job is about, or that the list had no room for.
+func (s *scope) mayNeed(revision string) bool {
+	job := s.jobAbout(revision)
+	switch {
+	case job != nil && !job.Ended:
+		return true
+	case s.step(revision) == nil:
+		return job == nil && len(s.decision.Revisions) >= maxRevisions
+	}
+	return !s.runsOn(revision)
+}
+
 func (s *scope) usedContracts() map[string]bool {
 	used := map[string]bool{}
 	for i := range s.deployments {
@@ -213,10 +225,4 @@ func (s *scope) usedContracts() map[string]bool {
 		}
 	}
 	return used
-}
-
-// hasJob tells whether a Job that runs may still mount the contract of a revision.
-func (s *scope) hasJob(revision string) bool {
-	job := s.jobAbout(revision)
-	return job != nil && !job.Ended
 }
