@@ -84,8 +84,8 @@ const (
 	ReasonSuperseded    = "Superseded"    // a newer spec came while a replay ran
 	ReasonReplayFailed  = "ReplayFailed"  // a replay ended without a revision to publish
 	ReasonRetired       = "Retired"       // a revision is removed from the servers
-	ReasonAbandoned = "Abandoned" // deleted with things left behind; the event lists them
-	ReasonDeleted   = "Deleted"   // what Refold made is gone
+	ReasonAbandoned     = "Abandoned"     // deleted with things left behind; the event lists them
+	ReasonDeleted       = "Deleted"       // what Refold made is gone
 )
 
 // Names that users meet on objects.
