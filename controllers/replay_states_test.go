@@ -181,7 +181,9 @@ func TestMoreEditsThanStatusHasRoomForLeaveNothingBehind(t *testing.T) {
 	w := newWorld(t)
 	p := w.ready()
 	for i := range 6 {
-		w.edit(p, func(p *v1alpha1.Projection) { p.Spec.Reducer.Rules[3].Add["orders"] = v1alpha1.Expression(rune('2' + i)) })
+		w.edit(p, func(p *v1alpha1.Projection) {
+			p.Spec.Reducer.Rules[3].Add["orders"] = v1alpha1.Expression(rune('2' + i))
+		})
 		w.until(p, func() bool { return w.isReady(p) && p.Status.ActiveRevision == w.desired(p) })
 		w.settle(p)
 		w.Expect(len(w.refresh(p).Status.Revisions)).To(BeNumerically("<=", maxRevisions))
