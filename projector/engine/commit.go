@@ -86,14 +86,14 @@ func (e *Engine) full() bool {
 }
 
 func (e *Engine) mostDirty() int {
-	if e.courtesy != nil {
+	if e.polite() {
 		return politeDirty
 	}
 	return mostDirty
 }
 
 func (e *Engine) mostTogether() int {
-	if e.courtesy != nil {
+	if e.polite() {
 		return politeTogether
 	}
 	return mostTogether

@@ -10,12 +10,12 @@ import (
 )
 
 // A revision that nobody reads must not be felt by those who use the same
-// servers, the published revision first of all. So it asks for little at a time:
-// a read or a commit keeps others waiting for less than a millisecond. And between
-// two of them, with nothing of its own under way, it measures a round trip of a
-// tiny command. One that takes a multiple of what it takes while all is calm says
-// that others want the server, or the processor: then it rests, in proportion to
-// how long it has worked. On a server that is calm it never rests.
+// servers, the published revision first of all. As soon as anybody else is seen to
+// send commands it asks for little at a time: a read or a commit keeps others
+// waiting for less than a millisecond. And between two of them, with nothing of
+// its own under way, it measures a round trip of a tiny command. One that takes a
+// multiple of what it takes while all is calm says that others want the server,
+// or the processor: then it rests, in proportion to how long it has worked.
 //
 // Where a rate is set it is kept as well. Nothing of this concerns a published
 // revision, whose courtesy is nil.
@@ -31,6 +31,7 @@ const (
 // How it measures.
 const (
 	probeEvery = 25 * time.Millisecond
+	aloneEvery = 4 * probeEvery         // while nobody else is seen
 	probeShare = 4                      // the weight of one probe is 1/4
 	calmLeast  = 100 * time.Microsecond // below that all is calm
 	calmDrift  = 1024                   // of a server that stays slower it takes half a minute to see that as calm
@@ -39,18 +40,28 @@ const (
 	mostRest   = time.Second            // at a time
 )
 
+// Probe looks at the servers that are read and written.
+type Probe interface {
+	// RoundTrip makes a small one to each.
+	RoundTrip(ctx context.Context) error
+	// Alone says whether, for a moment, nobody else has sent a command to any. It
+	// is false where that cannot be known.
+	Alone(ctx context.Context) bool
+}
+
 // courtesy says when to rest, and for how long.
 type courtesy struct {
-	probe   func(ctx context.Context) error
+	probe   Probe
 	limiter *limit.Limiter // nil without a rate
 
+	alone    bool          // nobody else was there, the last time
 	calm     time.Duration // least round trip, lately
 	slowness float64       // round trips of late, in calm ones
 	probed   time.Time
 	since    time.Time // when the last rest was over
 }
 
-func newCourtesy(probe func(ctx context.Context) error, perSecond int64) *courtesy {
+func newCourtesy(probe Probe, perSecond int64) *courtesy {
 	c := &courtesy{probe: probe, since: time.Now()}
 	if perSecond > 0 {
 		burst := min(max(1, perSecond/10), politeEvents)
@@ -62,10 +73,24 @@ func newCourtesy(probe func(ctx context.Context) error, perSecond int64) *courte
 // slow makes reads small: of what the limiter lets pass at once, where there is
 // one.
 func (c *courtesy) slow(p *Pace) {
-	p.BatchEvents, p.BatchBytes = min(p.BatchEvents, politeEvents), min(p.BatchBytes, politeBytes)
+	if !c.alone {
+		p.BatchEvents, p.BatchBytes = min(p.BatchEvents, politeEvents), min(p.BatchBytes, politeBytes)
+	}
 	if c.limiter != nil {
 		p.BatchEvents = min(p.BatchEvents, c.limiter.Burst())
 	}
+}
+
+// polite says whether to ask for little at a time.
+func (e *Engine) polite() bool { return e.courtesy != nil && !e.courtesy.alone }
+
+// due says whether to look at the servers again.
+func (c *courtesy) due(now time.Time) bool {
+	every := probeEvery
+	if c.alone {
+		every = aloneEvery
+	}
+	return c.probe != nil && now.Sub(c.probed) >= every
 }
 
 // giveWay rests as is due after so many events.
@@ -73,7 +98,7 @@ func (e *Engine) giveWay(ctx context.Context, events int) error {
 	c := e.courtesy
 	now := time.Now()
 	pause := c.untilRateAllows(now, events)
-	if e.behind && c.probe != nil && now.Sub(c.probed) >= probeEvery {
+	if e.behind && c.due(now) {
 		if err := e.probe(ctx); err != nil {
 			return err
 		}
@@ -115,11 +140,13 @@ func (e *Engine) probe(ctx context.Context) error {
 	ctx, cancel := graceful(ctx, e.Pace.Grace)
 	defer cancel()
 	defer e.status.outside()()
+	c := e.courtesy
 	began := time.Now()
-	if err := e.courtesy.probe(ctx); err == nil {
-		e.courtesy.took(time.Since(began))
+	if err := c.probe.RoundTrip(ctx); err == nil {
+		c.took(time.Since(began))
 	}
-	e.courtesy.probed = time.Now()
+	c.alone = c.probe.Alone(ctx)
+	c.probed = time.Now()
 	return nil
 }
 

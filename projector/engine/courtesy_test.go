@@ -120,17 +120,59 @@ func TestItRestsWhileTheServerIsSlowAndNotWhenItIsCalm(t *testing.T) {
 	}
 }
 
+// probing is a Probe of which a test says what it finds.
+type probing struct {
+	trip  func(ctx context.Context)
+	alone func() bool
+}
+
+func (p probing) RoundTrip(ctx context.Context) error {
+	if p.trip != nil {
+		p.trip(ctx)
+	}
+	return nil
+}
+
+func (p probing) Alone(context.Context) bool { return p.alone != nil && p.alone() }
+
+// limited notes how much was asked for.
+type limited struct {
+	log
+	asked atomic.Int64
+}
+
+func (l *limited) Read(ctx context.Context, after projector.ID, entries int64, limit stream.Limit, block time.Duration) (*stream.Batch, error) {
+	l.asked.Store(int64(limit.Events))
+	return l.log.Read(ctx, after, entries, limit, block)
+}
+
+func TestItAsksForLittleWhileOthersAreThere(t *testing.T) {
+	r := &limited{log: log{to: 100_000_000, entities: 3000}}
+	var others atomic.Bool
+	e, stop := begun(t, Options{Reader: r, Store: &shelf{model: memory{}, shadow: true},
+		Probe: probing{alone: func() bool { return !others.Load() }}})
+	full := int64(e.Pace.BatchEvents)
+	for range 3 {
+		eventually(t, "at full size", func() bool { return r.asked.Load() == full })
+		others.Store(true)
+		eventually(t, "little", func() bool { return r.asked.Load() == politeEvents })
+		others.Store(false)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestARestHoldsUpNoCommitAndNoEnd(t *testing.T) {
 	s := &shelf{model: memory{}, shadow: true}
 	var probes atomic.Int64
 	e, stop := begun(t, Options{
 		Reader: &log{to: 1_000_000, entities: 3000}, Store: s, Pace: Pace{CommitAge: 20 * time.Millisecond},
-		Probe: func(ctx context.Context) error {
+		Probe: probing{trip: func(ctx context.Context) {
 			if probes.Add(1) > 1 {
 				sleep(ctx, 40*time.Millisecond)
 			}
-			return nil
-		},
+		}},
 	})
 	eventually(t, "probed", func() bool { return probes.Load() > 5 })
 	eventually(t, "committed", func() bool { return e.Status().Events > 0 })

@@ -87,10 +87,9 @@ type Options struct {
 	Until *projector.ID
 	// Replay bounds the folding of a revision that is not published.
 	Replay contract.Replay
-	// Probe makes a small round trip to each server that is read or written, for
-	// a revision that is not published to see whether it is in the way. It may be
-	// nil: then it is not polite.
-	Probe func(ctx context.Context) error
+	// Probe is for a revision that is not published to see whether it is in the
+	// way. It may be nil: then it is not polite.
+	Probe Probe
 
 	Log     *slog.Logger
 	Metrics *Metrics
@@ -109,6 +108,7 @@ type Pace struct {
 	Hold        time.Duration // between claims while a Job compares or publishes: 20 ms
 	Block       time.Duration // of one read at the tail: 1 s
 	Verify      time.Duration // between looks at the ledger and the group while idle: 2 s
+	History     time.Duration // between looks at the log's history, at the tail: 5 s
 	Ack         time.Duration // between acknowledgements: 200 ms
 	Grace       time.Duration // for what is under way when stopped: 3 s
 	CommitAge   time.Duration // behind, the longest that an event waits for its commit: 2 s
@@ -141,6 +141,7 @@ func (p Pace) withDefaults(cacheBytes int64) Pace {
 	orDefault(&p.Hold, 20*time.Millisecond)
 	orDefault(&p.Block, time.Second)
 	orDefault(&p.Verify, 2*time.Second)
+	orDefault(&p.History, 5*time.Second)
 	orDefault(&p.Ack, 200*time.Millisecond)
 	orDefault(&p.Grace, 3*time.Second)
 	orDefault(&p.CommitAge, 2*time.Second)
@@ -172,6 +173,7 @@ type Engine struct {
 	unknown    []*sent              // commits whose outcome is not known yet
 	refused    int                  // commits that were fenced: by whom, the next claim tells
 	verifiedAt time.Time
+	lookedAt   time.Time // at the history
 
 	published bool          // as claimed
 	until     *projector.ID // as claimed: a Job waits for that

@@ -33,13 +33,33 @@ func (e *Engine) follow(ctx context.Context) error {
 			return r.err
 		}
 		reads.taken(r.batch)
+		reads.limit = e.readingPace().limit()
 		if e.isBehind(r.batch) {
 			reads.ahead()
 		}
 		if err := e.take(ctx, r.batch); err != nil {
 			return err
 		}
+		if err := e.lookBack(ctx, reads); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+// lookBack sees, at the tail, whether the log still has its beginning: a replay
+// must know before it begins.
+func (e *Engine) lookBack(ctx context.Context, reads *reading) error {
+	if reads.asked || len(e.flying) > 0 || e.unsent() || time.Since(e.lookedAt) < e.Pace.History {
+		return nil
+	}
+	defer e.status.outside()()
+	info, err := e.Reader.Check(ctx, e.at.Position, e.at.Entries)
+	if err != nil {
+		return err
+	}
+	e.lookedAt = time.Now()
+	e.status.checked(info)
 	return nil
 }
 
@@ -48,6 +68,7 @@ func (e *Engine) check(ctx context.Context) error {
 	defer e.status.outside()()
 	e.Reader.Tolerate(e.takesWhatThereIs())
 	info, err := e.Reader.Check(ctx, e.at.Position, e.at.Entries)
+	e.lookedAt = time.Now()
 	e.status.checked(info)
 	if info.History == contract.HistoryIncomplete && !e.published && e.fresh() {
 		info, err = e.beginIncomplete(ctx, info, err)
@@ -200,7 +221,7 @@ func (e *Engine) isBehind(b *stream.Batch) bool {
 	case b.Entries >= 0 && b.TailEntries >= 0:
 		return b.TailEntries-b.Entries > nearTail
 	}
-	if e.courtesy != nil {
+	if e.polite() {
 		return len(b.Events) >= politeEvents
 	}
 	return len(b.Events) >= nearTail

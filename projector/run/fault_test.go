@@ -248,3 +248,18 @@ func TestARedisThatLostTheTailOfLogAndModelTogetherIsFollowedAgain(t *testing.T)
 	p.awaitTail()
 	w.judgeAll()
 }
+
+func TestATrimmedLogIsToldWhileItIsFollowed(t *testing.T) {
+	w := newWorld(t)
+	w.burst(200, 1)
+	p := w.start()
+	if s := p.awaitTail(); s.History != contract.HistoryComplete {
+		t.Errorf("at first: %s", s.History)
+	}
+	w.client.XTrimMaxLen(t.Context(), streamName, 50)
+	p.await("told", func(s contract.Partition) bool { return s.History == contract.HistoryIncomplete && s.State == contract.StateLive })
+	w.burst(100, 2)
+	if s := p.awaitTail(); s.Problem != nil || s.Events == 0 {
+		t.Errorf("%+v", s)
+	}
+}

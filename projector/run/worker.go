@@ -8,6 +8,9 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
+	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
@@ -152,9 +155,42 @@ func (w *worker) connect() error {
 	return nil
 }
 
-// probe makes a small round trip to each server.
-func (w *worker) probe(ctx context.Context) error {
+// RoundTrip implements engine.Probe.
+func (w *worker) RoundTrip(ctx context.Context) error {
 	return errors.Join(w.source.Ping(ctx).Err(), w.target.Ping(ctx).Err())
+}
+
+// Alone implements engine.Probe, by how many commands the servers have worked off
+// in a moment in which this process sends two.
+func (w *worker) Alone(ctx context.Context) bool {
+	const moment, ours = 2 * time.Millisecond, 2 // this question, and maybe an acknowledgement
+	for _, client := range []*redis.Client{w.source, w.target} {
+		before, ok := worked(ctx, client)
+		if !ok {
+			return false
+		}
+		time.Sleep(moment)
+		if after, ok := worked(ctx, client); !ok || after-before > ours {
+			return false
+		}
+		if w.document.Source.Redis.URL == w.document.ReadModel.RedisHash.Redis.URL {
+			break
+		}
+	}
+	return true
+}
+
+// worked is how many commands a server has worked off; false where it does not say.
+func worked(ctx context.Context, client *redis.Client) (commands int64, ok bool) {
+	const name = "total_commands_processed:"
+	info, err := client.Info(ctx, "stats").Result()
+	if err != nil {
+		return 0, false
+	}
+	_, rest, _ := strings.Cut(info, name)
+	digits, _, _ := strings.Cut(rest, "\r")
+	commands, err = strconv.ParseInt(digits, 10, 64)
+	return commands, err == nil
 }
 
 func (w *worker) close() {
@@ -188,7 +224,7 @@ func (w *worker) engine(o options, env surroundings) *engine.Engine {
 		},
 		Until:      w.until,
 		Replay:     d.Replay,
-		Probe:      w.probe,
+		Probe:      w,
 		Stream:     d.Source.Stream,
 		Reader:     w.newReader(),
 		Acker:      w.newReader(),
