@@ -253,6 +253,9 @@ func TestAReplayOfALogThatLostItsBeginningIsRefused(t *testing.T) {
 	w.awaitReady()
 	first := w.status().ActiveRevision
 	w.client.XTrimMaxLen(context.Background(), "user_events", 50)
+	w.await(60*time.Second, "HistoryComplete=False", func() bool {
+		return w.get("projection/users", `{.status.conditions[?(@.type=="HistoryComplete")].status}`) == "False"
+	})
 	w.project(options{rules: doubled})
 	t.Log(w.awaitCondition("Stalled", "HistoryRequired"))
 	if keys := w.keys(); slices.ContainsFunc(keys, func(key string) bool { return strings.HasPrefix(key, "~") }) {
