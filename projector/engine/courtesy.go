@@ -103,7 +103,7 @@ func (e *Engine) giveWay(ctx context.Context, events int) error {
 			return err
 		}
 	}
-	if e.behind {
+	if e.behind && !c.alone {
 		pause = max(pause, c.rest(now.Sub(c.since)))
 	}
 	if pause > 0 {
