@@ -132,7 +132,8 @@ type Store interface {
 	// time, also while another run is under way, and goes on with one that died;
 	// until one ends well, writers of the two revisions stand still once the
 	// point of no return is passed; from there on Cutover.From is set, also beside
-	// an error. A revision that is behind the published one,
+	// an error. A Cutover beside an error is the zero value where nothing was
+	// touched, and names To alone where that is not known. A revision that is behind the published one,
 	// and does not come up to it within seconds, is a transient fault.
 	Promote(ctx context.Context, projection, revision string) (contract.Cutover, error)
 

@@ -162,8 +162,10 @@ func (p *partition) admitted(found ledger, held int64) error {
 	switch {
 	case c.dropping:
 		return replayNeeded("removing the read model was begun and not finished: what is left of it is incomplete")
-	case going, held > 0 && c.exists && !listed:
+	case held > 0 && (going || c.exists && !listed):
 		return readmodel.ErrFenced
+	case going:
+		return stillGoing() // it is wanted again, and begins anew
 	case c.damaged[revision] != "":
 		return broken(c.damaged[revision])
 	case listed && row.Prefix != p.store.row.Prefix:
