@@ -402,3 +402,28 @@ func TestAJobKilledAtAnyStepIsRunAgain(t *testing.T) {
 		w.judgeRevision()
 	})
 }
+
+// A cutover that fails says whether it has touched anything: the operator calls
+// off only one that has not.
+func TestACutoverThatFailsSaysHowFarItCame(t *testing.T) {
+	w := newWorld(t)
+	next := w.revision("r2")
+	w.add("Created", "id", "5", "name", "Ada")
+	one := w.start()
+	one.awaitTail()
+	two := next.start()
+	two.awaitTail()
+	w.client.HSet(t.Context(), "~r1:user:5", "theirs", "1") // where the old one is to be put aside
+	if code, r := next.run("cutover"); code == 0 || r.Done || r.Cutover == nil || r.Cutover.From != "r1" {
+		t.Errorf("past the point of no return: %+v", r)
+	}
+	w.client.Del(t.Context(), "~r1:user:5")
+	next.must("cutover")
+	w.must("cutover") // and back
+	one.stop()
+	two.stop()
+	w.server.Kill()
+	if code, r := next.run("cutover"); code == 0 || r.Done || r.Cutover == nil || r.Cutover.From != "" {
+		t.Errorf("nobody knows: %+v", r)
+	}
+}
