@@ -63,6 +63,8 @@ type Claim struct {
 	Partition  int
 	Start      projector.ID // the position of a revision that has no ledger yet
 	Source     string       // names the log: two revisions of one log have positions in common
+	// Until is the last ID that the revision ever folds; nil for no end.
+	Until *projector.ID
 	// Held is the epoch of this process's last claim of the partition, 0 for
 	// its first. A ledger above it belongs to a successor: ErrFenced.
 	Held int64

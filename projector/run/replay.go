@@ -22,7 +22,7 @@ func verify(ctx context.Context, w *worker, o options, log *slog.Logger, r *cont
 		r.Diff = &diff
 		r.Message = fmt.Sprintf("%d entities are the same, %d would be added, %d removed, %d changed", diff.Same, diff.Added, diff.Removed, diff.Changed)
 		if err == nil && diff.AtID == "" {
-			r.Message += "; the two revisions read different logs, and were compared as they stood"
+			r.Message += "; the two revisions read different logs, or up to different ends, and were compared as they stood"
 		}
 		return err
 	})

@@ -427,3 +427,27 @@ func TestACutoverThatFailsSaysHowFarItCame(t *testing.T) {
 		t.Errorf("nobody knows: %+v", r)
 	}
 }
+
+// A revision that ends before where the published one is has no more to come, and
+// the other way around.
+func TestARevisionWithAnEndIsComparedAndPublished(t *testing.T) {
+	w := newWorld(t)
+	next := w.revision("r2")
+	w.burst(1000, 1)
+	next.contract.Source.Until = w.tail()
+	w.burst(1000, 2)
+	w.start().awaitTail()
+	two := next.start()
+	two.awaitState(contract.StateCompleted)
+	if d := next.must("verify", "--active", "r1").Diff; d.AtID != "" || d.Changed+d.Removed == 0 {
+		t.Errorf("%+v", d)
+	}
+	if next.must("cutover"); next.active() != "r2" {
+		t.Error("it is not published")
+	}
+	two.await("published", func(s contract.Partition) bool { return s.Published && s.State == contract.StateCompleted })
+	if d := w.must("verify", "--active", "r2").Diff; d.AtID != "" || d.Changed+d.Added == 0 {
+		t.Errorf("%+v", d)
+	}
+	w.must("cutover")
+}

@@ -379,7 +379,9 @@ func (p *partition) write(c readmodel.Claim, s standing) error {
 // record queues what control is to say.
 func (p *partition) record(t *transaction, c readmodel.Claim, s standing) {
 	n, row := p.names, p.store.row
-	row.Source = c.Source
+	if row.Source = c.Source; c.Until != nil {
+		row.Until = c.Until.String()
+	}
 	for _, other := range s.giveWay {
 		t.command(append([]string{"UNLINK", other.position}, other.sets...)...)
 		t.command("HDEL", n.control, ledgerPrefix+other.ledger, damagedPrefix+other.revision)
