@@ -412,5 +412,8 @@ func TestWhatCannotBeReadBeyondTheBoundIsInNobodysWay(t *testing.T) {
 		t.Error(diff)
 	}
 	e = begin(t, Options{Reader: blocked{&growing{log: log{to: 100, entities: 5}}}, Store: &holding{shelf: &shelf{model: memory{}}}, Until: &projector.ID{Ms: 9000}})
-	eventually(t, "stopped", func() bool { s := e.Status(); return s.Problem != nil && s.Problem.Reason == contract.ReasonEventTooLarge })
+	eventually(t, "stopped", func() bool {
+		s := e.Status()
+		return s.Problem != nil && s.Problem.Reason == contract.ReasonEventTooLarge
+	})
 }

@@ -50,6 +50,9 @@ func (s *Store) begin(ctx context.Context, projection string, o operation, admit
 			h.op.Expires = 0 // what has begun is only ended
 		}
 		h.from, h.to = c.names(projection, h.op.From), c.names(projection, h.op.To)
+		if _, err := s.spans(ctx, h.both()); err != nil {
+			return nil, err // to raise the epoch of a position that is gone would make one
+		}
 		return func(pipe redis.Pipeliner) {
 			pipe.HSet(ctx, controlName(projection), fieldOp, h.op.text())
 			frozen = frozen[:0]

@@ -224,3 +224,18 @@ func TestARunThatGoesOnLeavesWhatCameInPlaceOfARemovedEntity(t *testing.T) {
 		t.Errorf("%v", r.Everything(t))
 	}
 }
+
+// A Job that finds a position gone makes none: what it would make is no position.
+func TestAPositionThatIsGoneIsNotMadeByAJob(t *testing.T) {
+	r := newRevisions(t)
+	r.two()
+	position := "refold:{shop/users}:r2:0"
+	r.client.Del(t.Context(), position)
+	_, err := r.store.Compare(t.Context(), users.Projection, "r2")
+	wantReason(t, err, contract.ReasonNotOwned, false, position)
+	_, err = r.store.Promote(t.Context(), users.Projection, "r2")
+	wantReason(t, err, contract.ReasonNotOwned, false, position)
+	if r.client.Exists(t.Context(), position).Val() != 0 || r.client.HExists(t.Context(), "refold:{shop/users}", "op").Val() {
+		t.Errorf("%v", r.Everything(t))
+	}
+}
