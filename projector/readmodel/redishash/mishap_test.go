@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -17,6 +18,7 @@ import (
 	"github.com/refold-dev/refold/hack/testbed/redis"
 	"github.com/refold-dev/refold/projector/contract"
 	"github.com/refold-dev/refold/projector/failpoint"
+	"github.com/refold-dev/refold/projector/readmodel"
 	"github.com/refold-dev/refold/projector/readmodel/redishash"
 )
 
@@ -237,5 +239,49 @@ func TestAPositionThatIsGoneIsNotMadeByAJob(t *testing.T) {
 	wantReason(t, err, contract.ReasonNotOwned, false, position)
 	if r.client.Exists(t.Context(), position).Val() != 0 || r.client.HExists(t.Context(), "refold:{shop/users}", "op").Val() {
 		t.Errorf("%v", r.Everything(t))
+	}
+}
+
+// The server keeps the answers to all that is asked ahead: of large entities that
+// must not be hundreds.
+func TestLargeEntitiesAreComparedAFewAtATime(t *testing.T) {
+	r := newRevisions(t)
+	published, candidate := r.two()
+	large := strings.Repeat("x", 1<<20)
+	var keys []string
+	for i := 0; len(keys) < 60; i++ {
+		if key := fmt.Sprint("large", i); readmodel.LaneOf(key) == 3 {
+			keys = append(keys, key)
+		}
+	}
+	for _, w := range []*writer{published, candidate} {
+		for _, key := range keys {
+			if err := w.commit(6, large, key); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	ended, most := make(chan struct{}), make(chan int64)
+	go func() {
+		var peak int64
+		for {
+			select {
+			case <-ended:
+				most <- peak
+				return
+			default:
+			}
+			for _, line := range strings.Split(r.client.Info(context.Background(), "memory").Val(), "\r\n") {
+				if text, is := strings.CutPrefix(line, "mem_clients_normal:"); is {
+					n, _ := strconv.ParseInt(text, 10, 64)
+					peak = max(peak, n)
+				}
+			}
+		}
+	}()
+	d, err := r.store.Compare(t.Context(), users.Projection, "r2")
+	close(ended)
+	if peak := <-most; err != nil || d.Same != 62 || peak > 24<<20 {
+		t.Errorf("%d MiB (%v) %+v", peak>>20, err, d)
 	}
 }
