@@ -5,6 +5,8 @@ import (
 	"errors"
 	"sort"
 
+	"github.com/refold-dev/refold/projector"
+	"github.com/refold-dev/refold/projector/fault"
 	"github.com/refold-dev/refold/projector/readmodel"
 	"github.com/refold-dev/refold/projector/stream"
 )
@@ -63,6 +65,17 @@ func (e *Engine) cut(b *stream.Batch) (reached bool) {
 	}
 	b.Events = b.Events[:n]
 	return reached
+}
+
+// beyond says of a fault of a read that it is about an event that is not to be
+// folded: all up to the bound was read before.
+func (e *Engine) beyond(err error) bool {
+	f := fault.As(err)
+	if f == nil || f.EventID == "" || e.bound == nil {
+		return false
+	}
+	id, err := projector.ParseID(f.EventID)
+	return err == nil && id.Compare(*e.bound) > 0
 }
 
 // pass moves to a final bound, which need not be an entry's ID: the ledger then

@@ -391,3 +391,29 @@ func TestAPartitionThatIsFencedAgainAndAgainIsNotClaimedWithoutPause(t *testing.
 		t.Errorf("claimed %d times in half a second", s.at.Epoch)
 	}
 }
+
+// blocked is a log whose entry after the last one cannot be read.
+type blocked struct{ *growing }
+
+func (b blocked) Read(ctx context.Context, after projector.ID, entries int64, limit stream.Limit, block time.Duration) (*stream.Batch, error) {
+	batch, err := b.growing.Read(ctx, after, entries, limit, block)
+	if err == nil && len(batch.Events) == 0 {
+		batch.Release()
+		return nil, &fault.Error{Reason: contract.ReasonEventTooLarge, EventID: "9000-0", Permanent: true}
+	}
+	return batch, err
+}
+
+func TestWhatCannotBeReadBeyondTheBoundIsInNobodysWay(t *testing.T) {
+	h := &holding{shelf: &shelf{model: memory{}}, reason: contract.ReasonHeld}
+	e := begin(t, Options{Reader: blocked{&growing{log: log{to: 100, entities: 5}}}, Store: h, Until: &projector.ID{Ms: 8000}})
+	eventually(t, "completed", func() bool { s := e.Status(); return s.State == contract.StateCompleted && s.Position == "8000-0" })
+	if diff := cmp.Diff(sumsOf(100, 5), h.sums()); diff != "" {
+		t.Error(diff)
+	}
+	e = begin(t, Options{Reader: blocked{&growing{log: log{to: 100, entities: 5}}}, Store: &holding{shelf: &shelf{model: memory{}}}, Until: &projector.ID{Ms: 9000}})
+	eventually(t, "stopped", func() bool {
+		s := e.Status()
+		return s.Problem != nil && s.Problem.Reason == contract.ReasonEventTooLarge
+	})
+}

@@ -24,7 +24,7 @@ var errSuccessor = errors.New("not to be claimed again")
 // claim takes the partition and goes on from its checkpoint.
 func (e *Engine) claim(ctx context.Context) error {
 	c := e.Claim
-	c.Held = e.held
+	c.Held, c.Until = e.held, e.Until
 	claiming, cancel := graceful(ctx, e.Pace.Grace)
 	defer cancel()
 	defer e.status.outside()()

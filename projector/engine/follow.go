@@ -29,7 +29,11 @@ func (e *Engine) follow(ctx context.Context) error {
 	defer stop()
 	for ctx.Err() == nil {
 		r := e.next(ctx, reads)
-		if r.err != nil {
+		switch {
+		case r.err != nil && e.beyond(r.err):
+			e.pass()
+			return errReached
+		case r.err != nil:
 			return r.err
 		}
 		reads.taken(r.batch)

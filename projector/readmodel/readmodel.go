@@ -63,6 +63,8 @@ type Claim struct {
 	Partition  int
 	Start      projector.ID // the position of a revision that has no ledger yet
 	Source     string       // names the log: two revisions of one log have positions in common
+	// Until is the last ID that the revision ever folds; nil for no end.
+	Until *projector.ID
 	// Held is the epoch of this process's last claim of the partition, 0 for
 	// its first. A ledger above it belongs to a successor: ErrFenced.
 	Held int64
@@ -132,7 +134,8 @@ type Store interface {
 	// time, also while another run is under way, and goes on with one that died;
 	// until one ends well, writers of the two revisions stand still once the
 	// point of no return is passed; from there on Cutover.From is set, also beside
-	// an error. A revision that is behind the published one,
+	// an error. A Cutover beside an error is the zero value where nothing was
+	// touched, and names To alone where that is not known. A revision that is behind the published one,
 	// and does not come up to it within seconds, is a transient fault.
 	Promote(ctx context.Context, projection, revision string) (contract.Cutover, error)
 

@@ -32,14 +32,16 @@ const (
 // at any time.
 type job struct {
 	doing string
-	step  func(ctx context.Context, w *worker, o options, log *slog.Logger, r *contract.Result) error
+	// touches says that of a job that was left nobody knows what it has touched.
+	touches bool
+	step    func(ctx context.Context, w *worker, o options, log *slog.Logger, r *contract.Result) error
 }
 
 // jobs are the commands beside run.
 var jobs = map[string]job{
-	"verify":  {"Comparing", verify},
-	"cutover": {"Publishing", cutover},
-	"drop":    {"Dropping", drop},
+	"verify":  {"Comparing", false, verify},
+	"cutover": {"Publishing", true, cutover},
+	"drop":    {"Dropping", false, drop},
 }
 
 // run does the job, writes its result and returns the exit code.
@@ -88,7 +90,11 @@ func (j job) orLeave(ctx context.Context, w *worker, o options, log *slog.Logger
 	case end := <-done:
 		return end.result, end.err
 	case <-late.Done():
-		return contract.Result{Version: contract.Version}, ctx.Err()
+		left := contract.Result{Version: contract.Version}
+		if j.touches {
+			left.Cutover = &contract.Cutover{To: w.document.Revision}
+		}
+		return left, ctx.Err()
 	}
 }
 
@@ -116,8 +122,10 @@ func patiently(ctx context.Context, log *slog.Logger, step func() error) error {
 	}
 }
 
+// failedResult leaves r.Cutover: without it the operator takes it that nothing
+// was touched.
 func failedResult(ctx context.Context, r *contract.Result, err error) {
-	r.Diff, r.Cutover = nil, nil
+	r.Diff = nil
 	f := fault.As(err)
 	switch {
 	case ctx.Err() != nil:
@@ -179,7 +187,8 @@ func clip(s string, most int) string {
 	if len(s) <= most {
 		return s
 	}
-	return strings.ToValidUTF8(strings.TrimSuffix(s, "…")[:most-1], "") + "…"
+	s = strings.TrimSuffix(s, "…")
+	return strings.ToValidUTF8(s[:min(len(s), most-1)], "") + "…"
 }
 
 func encode(r contract.Result) ([]byte, error) {

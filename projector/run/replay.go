@@ -22,7 +22,7 @@ func verify(ctx context.Context, w *worker, o options, log *slog.Logger, r *cont
 		r.Diff = &diff
 		r.Message = fmt.Sprintf("%d entities are the same, %d would be added, %d removed, %d changed", diff.Same, diff.Added, diff.Removed, diff.Changed)
 		if err == nil && diff.AtID == "" {
-			r.Message += "; the two revisions read different logs, and were compared as they stood"
+			r.Message += "; the two revisions read different logs, or up to different ends, and were compared as they stood"
 		}
 		return err
 	})
@@ -48,11 +48,16 @@ func (w *worker) checkActive(ctx context.Context, revision string) error {
 // cutover publishes the revision.
 func cutover(ctx context.Context, w *worker, _ options, log *slog.Logger, r *contract.Result) error {
 	d := &w.document
+	touched := false // by an attempt before
 	return patiently(ctx, log, func() error {
 		done, err := w.store.Promote(ctx, d.Projection, d.Revision)
-		if err == nil || done.From != "" { // else nothing was touched
+		switch {
+		case err == nil, done.To != "":
 			r.Cutover = &done
+		case !touched:
+			r.Cutover = nil
 		}
+		touched = touched || done.From != ""
 		r.Message = fmt.Sprintf("readers read revision %s; %d entities were renamed, and writers stood still for %d ms", d.Revision, done.Entities, done.PausedMillis)
 		return err
 	})

@@ -402,3 +402,52 @@ func TestAJobKilledAtAnyStepIsRunAgain(t *testing.T) {
 		w.judgeRevision()
 	})
 }
+
+// A cutover that fails says whether it has touched anything: the operator calls
+// off only one that has not.
+func TestACutoverThatFailsSaysHowFarItCame(t *testing.T) {
+	w := newWorld(t)
+	next := w.revision("r2")
+	w.add("Created", "id", "5", "name", "Ada")
+	one := w.start()
+	one.awaitTail()
+	two := next.start()
+	two.awaitTail()
+	w.client.HSet(t.Context(), "~r1:user:5", "theirs", "1") // where the old one is to be put aside
+	if code, r := next.run("cutover"); code == 0 || r.Done || r.Cutover == nil || r.Cutover.From != "r1" {
+		t.Errorf("past the point of no return: %+v", r)
+	}
+	w.client.Del(t.Context(), "~r1:user:5")
+	next.must("cutover")
+	w.must("cutover") // and back
+	one.stop()
+	two.stop()
+	w.server.Kill()
+	if code, r := next.run("cutover"); code == 0 || r.Done || r.Cutover == nil || r.Cutover.From != "" {
+		t.Errorf("nobody knows: %+v", r)
+	}
+}
+
+// A revision that ends before where the published one is has no more to come, and
+// the other way around.
+func TestARevisionWithAnEndIsComparedAndPublished(t *testing.T) {
+	w := newWorld(t)
+	next := w.revision("r2")
+	w.burst(1000, 1)
+	next.contract.Source.Until = w.tail()
+	w.burst(1000, 2)
+	w.start().awaitTail()
+	two := next.start()
+	two.awaitState(contract.StateCompleted)
+	if d := next.must("verify", "--active", "r1").Diff; d.AtID != "" || d.Changed+d.Removed == 0 {
+		t.Errorf("%+v", d)
+	}
+	if next.must("cutover"); next.active() != "r2" {
+		t.Error("it is not published")
+	}
+	two.await("published", func(s contract.Partition) bool { return s.Published && s.State == contract.StateCompleted })
+	if d := w.must("verify", "--active", "r2").Diff; d.AtID != "" || d.Changed+d.Added == 0 {
+		t.Errorf("%+v", d)
+	}
+	w.must("cutover")
+}

@@ -65,10 +65,12 @@ func TestATextOfAnyLengthFits(t *testing.T) {
 	}
 }
 
+// But for how far a cutover has come: without it the operator takes it that
+// nothing was touched.
 func TestAFailureHasNoFindings(t *testing.T) {
-	r := contract.Result{Diff: &contract.Diff{}, Cutover: &contract.Cutover{}}
+	r := contract.Result{Diff: &contract.Diff{}, Cutover: &contract.Cutover{From: "r1", To: "r2"}}
 	failedResult(context.Background(), &r, errors.New("away"))
-	if r.Diff != nil || r.Cutover != nil || r.Message != "away" {
+	if r.Diff != nil || r.Cutover == nil || r.Message != "away" {
 		t.Errorf("%+v", r)
 	}
 }

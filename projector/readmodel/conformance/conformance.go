@@ -179,6 +179,6 @@ func slotOf(k projector.Kind) int { return int(k) - 1 }
 func at(cp readmodel.Checkpoint, ms uint64) readmodel.Checkpoint {
 	cp.Position = projector.ID{Ms: ms}
 	cp.Entries, cp.Events, cp.Empty = int64(ms), int64(ms), false
-	cp.Published = false // said by claims alone
+	cp.Published, cp.Publication = false, 0 // said by claims alone
 	return cp
 }

@@ -17,7 +17,7 @@ func startsWhereTold(t *testing.T, b *bench) {
 	c := claim
 	c.Start = projector.ID{Ms: 7, Seq: 3}
 	_, got := b.claim(t, b.open(t), c)
-	want := readmodel.Checkpoint{Mark: readmodel.Mark{Position: c.Start, Entries: -1}, Epoch: 1, Empty: true, Published: true}
+	want := readmodel.Checkpoint{Mark: readmodel.Mark{Position: c.Start, Entries: -1}, Epoch: 1, Empty: true, Published: true, Publication: 1}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
@@ -31,7 +31,7 @@ func goesOn(t *testing.T, b *bench) {
 	_, got := b.claim(t, b.open(t), c)
 	want := at(cp, 5)
 	want.Epoch++
-	want.Published = true
+	want.Published, want.Publication = true, 1
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

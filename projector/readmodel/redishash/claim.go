@@ -162,8 +162,10 @@ func (p *partition) admitted(found ledger, held int64) error {
 	switch {
 	case c.dropping:
 		return replayNeeded("removing the read model was begun and not finished: what is left of it is incomplete")
-	case going, held > 0 && c.exists && !listed:
+	case held > 0 && (going || c.exists && !listed):
 		return readmodel.ErrFenced
+	case going:
+		return stillGoing() // it is wanted again, and begins anew
 	case c.damaged[revision] != "":
 		return broken(c.damaged[revision])
 	case listed && row.Prefix != p.store.row.Prefix:
@@ -377,7 +379,9 @@ func (p *partition) write(c readmodel.Claim, s standing) error {
 // record queues what control is to say.
 func (p *partition) record(t *transaction, c readmodel.Claim, s standing) {
 	n, row := p.names, p.store.row
-	row.Source = c.Source
+	if row.Source = c.Source; c.Until != nil {
+		row.Until = c.Until.String()
+	}
 	for _, other := range s.giveWay {
 		t.command(append([]string{"UNLINK", other.position}, other.sets...)...)
 		t.command("HDEL", n.control, ledgerPrefix+other.ledger, damagedPrefix+other.revision)

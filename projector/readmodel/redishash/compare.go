@@ -221,10 +221,8 @@ func (c *comparison) diff(held time.Duration) contract.Diff {
 		ChangedFields: c.tally.changedFields(c.names),
 		Digest:        c.tally.digest.hex(),
 		Sample:        c.sample.shown(),
+		AtID:          c.hold.at(),
 		HeldMillis:    held.Milliseconds(),
-	}
-	if c.hold.common {
-		d.AtID = c.hold.until.String()
 	}
 	return d
 }

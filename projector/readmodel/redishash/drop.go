@@ -85,21 +85,22 @@ func (s *Store) dropOthers(ctx context.Context, projection string, c control) er
 	if c.dropping {
 		return nil
 	}
-	if c.op.swaps() {
-		to := c.op.To
-		if _, err := s.Promote(ctx, projection, to); err != nil {
+	for swapped := false; !swapped; {
+		if c.op.swaps() {
+			if _, err := s.Promote(ctx, projection, c.op.To); err != nil {
+				return err
+			}
+		}
+		err := s.edit(ctx, projection, func(_ *redis.Tx, found control) (change, error) {
+			if c = found; c.op == nil || c.op.swaps() {
+				return nil, nil
+			}
+			return func(pipe redis.Pipeliner) { pipe.HDel(ctx, controlName(projection), fieldOp) }, nil
+		})
+		if err != nil {
 			return err
 		}
-		c.active = to
-	}
-	err := s.edit(ctx, projection, func(_ *redis.Tx, found control) (change, error) {
-		if c = found; c.op == nil {
-			return nil, nil
-		}
-		return func(pipe redis.Pipeliner) { pipe.HDel(ctx, controlName(projection), fieldOp) }, nil
-	})
-	if err != nil {
-		return err
+		swapped = !c.op.swaps() // one may have begun since the look
 	}
 	for _, revision := range c.revisions() {
 		if revision == c.active {
@@ -117,7 +118,7 @@ func (s *Store) dropOthers(ctx context.Context, projection string, c control) er
 // could not know any more.
 func (s *Store) DropRevision(ctx context.Context, projection, revision string, published bool) error {
 	var c control
-	err := s.edit(ctx, projection, func(_ *redis.Tx, found control) (change, error) {
+	err := s.edit(ctx, projection, func(tx *redis.Tx, found control) (change, error) {
 		c = found
 		if len(c.rows(revision)) == 0 {
 			return nil, nil
@@ -125,17 +126,20 @@ func (s *Store) DropRevision(ctx context.Context, projection, revision string, p
 		if err := s.mayGo(c, revision, published); err != nil {
 			return nil, err
 		}
-		return func(pipe redis.Pipeliner) { s.mark(ctx, pipe, projection, revision, &c) }, nil
+		pointer, err := pointing(ctx, tx, c.layout(revision), revision)
+		if err != nil {
+			return nil, err
+		}
+		return func(pipe redis.Pipeliner) {
+			if s.mark(ctx, pipe, projection, revision, &c); pointer != "" && published {
+				pipe.Unlink(ctx, pointer)
+			}
+		}, nil
 	})
 	if err != nil {
 		return err
 	}
 	s.at(failpoint.DropMarked)
-	if published {
-		if err := s.dropPointer(ctx, c.layout(revision), revision); err != nil {
-			return err
-		}
-	}
 	return s.dropLedgers(ctx, projection, c, revision)
 }
 
@@ -174,22 +178,34 @@ func (s *Store) mark(ctx context.Context, pipe redis.Pipeliner, projection, revi
 
 // dropPointer removes a pointer that still names the revision.
 func (s *Store) dropPointer(ctx context.Context, l layout, revision string) error {
-	key := l.pointer()
-	if key == "" {
-		return nil
-	}
 	err := s.client.Watch(ctx, func(tx *redis.Tx) error {
-		value, err := pointerAt(ctx, tx, key)
-		if err != nil || value != revision {
+		key, err := pointing(ctx, tx, l, revision)
+		if err != nil || key == "" {
 			return err
 		}
 		_, err = tx.TxPipelined(ctx, func(pipe redis.Pipeliner) error { return pipe.Unlink(ctx, key).Err() })
 		return err
-	}, key)
-	if f := fault.As(err); f != nil && f.Reason == contract.ReasonNotOwned {
-		return nil // it is not ours
-	}
+	})
 	return redisFaultOrNil(err)
+}
+
+// pointing watches a pointer and returns its key; empty where it does not name
+// the revision.
+func pointing(ctx context.Context, tx *redis.Tx, l layout, revision string) (key string, err error) {
+	if key = l.pointer(); key == "" {
+		return "", nil
+	}
+	if err := tx.Watch(ctx, key).Err(); err != nil {
+		return "", redisFault(err)
+	}
+	value, err := pointerAt(ctx, tx, key)
+	if f := fault.As(err); f != nil && f.Reason == contract.ReasonNotOwned {
+		return "", nil // it is not ours
+	}
+	if err != nil || value != revision {
+		return "", err
+	}
+	return key, nil
 }
 
 func redisFaultOrNil(err error) error {

@@ -37,6 +37,17 @@ func foreignEntity(key string) error {
 	}
 }
 
+// foreignPlace is for an entity that is published no more, and of which one of
+// two keys is not ours: it cannot be told which.
+func foreignPlace(public, aside string) error {
+	return &fault.Error{
+		Reason:    contract.ReasonNotOwned,
+		Message:   fmt.Sprintf("the keys %q and %q both exist, and one of them was not made by this Projection", public, aside),
+		Remedy:    "rename the one that is somebody else's; it is looked at again by itself",
+		Permanent: true,
+	}
+}
+
 func changedByHand(key, what string) error {
 	return &fault.Error{
 		Reason:    contract.ReasonNotOwned,
@@ -112,7 +123,7 @@ func cuttingOver() error {
 func stillGoing() error {
 	return &fault.Error{
 		Reason:  contract.ReasonHeld,
-		Message: "what an earlier revision published is being removed",
+		Message: "what an earlier revision has left in its place is being removed",
 		Remedy:  "nothing: it goes on when the Job that removes it is done",
 	}
 }

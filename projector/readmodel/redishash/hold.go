@@ -27,6 +27,7 @@ type hold struct {
 	from, to   []names
 	until      projector.ID
 	common     bool // until means something: both fold one log
+	ends       map[string]row
 }
 
 // begin puts the hold into control: the writers' next commit is fenced, and their
@@ -49,6 +50,9 @@ func (s *Store) begin(ctx context.Context, projection string, o operation, admit
 			h.op.Expires = 0 // what has begun is only ended
 		}
 		h.from, h.to = c.names(projection, h.op.From), c.names(projection, h.op.To)
+		if _, err := s.spans(ctx, h.both()); err != nil {
+			return nil, err // to raise the epoch of a position that is gone would make one
+		}
 		return func(pipe redis.Pipeliner) {
 			pipe.HSet(ctx, controlName(projection), fieldOp, h.op.text())
 			frozen = frozen[:0]
@@ -88,7 +92,7 @@ func (h *hold) bound(ctx context.Context, c control, spans []span) error {
 	}
 	spans[0].add(spans[1])
 	h.until = spans[0].most
-	h.op.Until = h.until.String()
+	h.op.Until, h.ends = h.until.String(), c.ledgers
 	return h.edit(ctx, true, func(pipe redis.Pipeliner) {})
 }
 
@@ -143,7 +147,7 @@ func (h *hold) arrive(ctx context.Context, ledgers []names) error {
 		}
 		behind := ""
 		for i := range spans {
-			if spans[i].least.Compare(h.until) < 0 {
+			if spans[i].least.Compare(h.ends[ledgers[i].ledger].end(h.until)) < 0 {
 				behind = ledgers[i].revision
 			}
 		}
@@ -159,6 +163,19 @@ func (h *hold) arrive(ctx context.Context, ledgers []names) error {
 		case <-time.After(arrivalPoll):
 		}
 	}
+}
+
+// at is the ID that both are at; empty where there is none.
+func (h *hold) at() string {
+	if !h.common {
+		return ""
+	}
+	for _, n := range h.both() {
+		if h.ends[n.ledger].end(h.until) != h.until {
+			return ""
+		}
+	}
+	return h.until.String()
 }
 
 // release lets the writers go on; errVoid when they have already.

@@ -75,7 +75,16 @@ type row struct {
 	Prefix  string   `json:"prefix"`
 	Cutover string   `json:"cutover"`
 	Source  string   `json:"source"`
-	Fields  []string `json:"fields"` // sorted
+	Fields  []string `json:"fields"`          // sorted
+	Until   string   `json:"until,omitempty"` // the last ID that is ever folded
+}
+
+// end is where a revision that is to go up to an ID is complete.
+func (r row) end(at projector.ID) projector.ID {
+	if until, err := projector.ParseID(r.Until); r.Until != "" && err == nil && until.Compare(at) < 0 {
+		return until
+	}
+	return at
 }
 
 // parseRow also reads what was written before there were rows: the prefix alone.

@@ -58,7 +58,11 @@ func (o *operation) concerns(revision string) bool {
 // swaps says that the point of no return is passed.
 func (o *operation) swaps() bool { return o != nil && o.Expires == 0 }
 
-func (o *operation) expired(now int64) bool { return o.Expires > 0 && o.Expires <= now }
+// expired says also of a hold that ends later than any can that it is over: the
+// server's clock was set back.
+func (o *operation) expired(now int64) bool {
+	return o.Expires > 0 && (o.Expires <= now || o.Expires-now > 2*holdLease.Milliseconds())
+}
 
 // until is the bound of a hold; nil where it has none, or none yet.
 func (o *operation) until() *projector.ID {

@@ -11,6 +11,7 @@ import (
 	"github.com/refold-dev/refold/projector/contract"
 	"github.com/refold-dev/refold/projector/failpoint"
 	"github.com/refold-dev/refold/projector/fault"
+	"github.com/refold-dev/refold/projector/redisconn"
 )
 
 // promotion is one run of Promote.
@@ -22,6 +23,8 @@ type promotion struct {
 	hold       *hold
 	resumed    bool // a run before it may have swapped some entities
 	decided    bool // this run has passed the point of no return
+	unsure     bool // this run has passed it, or published, or not: no reply came
+	renamers   []*redisconn.Wire
 	renamed    atomic.Int64
 	since      time.Time // the writers stand still
 
@@ -41,20 +44,28 @@ func (s *Store) Promote(ctx context.Context, projection, revision string) (contr
 	}
 	switch c := p.control; {
 	case c.active == revision && c.op.swaps():
-		return result, cuttingOver() // half of it is another's by now
+		return contract.Cutover{}, cuttingOver() // half of it is another's by now
 	case c.active == revision:
 		result.Publication = c.count
 		return result, nil
 	}
-	if err := p.prepare(ctx, revision); err != nil {
-		return result, p.unlessChanged(ctx, err)
+	begun := p.control.op.swaps() && p.control.op.To == revision
+	if begun {
+		result.From = p.control.op.From
 	}
-	err = p.run(ctx)
-	if p.hold != nil && (err == nil || p.resumed || p.decided) {
-		result.From = p.hold.op.From
+	if err = p.prepare(ctx, revision); err != nil {
+		err = p.unlessChanged(ctx, err)
+	} else if err = p.run(ctx); err != nil {
+		err = p.failed(ctx, err)
 	}
-	if err != nil {
-		return result, p.failed(ctx, err)
+	if p.hold != nil && (err == nil || p.resumed || p.decided || p.unsure) {
+		begun, result.From = true, p.hold.op.From
+	}
+	switch {
+	case err != nil && begun:
+		return result, err
+	case err != nil:
+		return contract.Cutover{}, err
 	}
 	s.at(failpoint.PromoteDone)
 	result.Entities, result.PausedMillis, result.Publication = p.renamed.Load(), time.Since(p.since).Milliseconds(), p.publication
@@ -100,6 +111,8 @@ func promotable(c control, revision string) error {
 
 // run does what is written.
 func (p *promotion) run(ctx context.Context) (err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	if p.hold, err = p.begin(ctx, p.projection, newOperation(opCutover, "", p.to.revision), p.admit); err != nil {
 		return err
 	}
@@ -115,7 +128,9 @@ func (p *promotion) run(ctx context.Context) (err error) {
 			return err
 		}
 		p.at(failpoint.PromoteDecided)
-		if err := p.swap(ctx); err != nil {
+		release, err := p.swap(ctx, cancel)
+		defer release()
+		if err != nil {
 			return err
 		}
 		p.at(failpoint.PromoteRenamed)
@@ -152,14 +167,17 @@ func (p *promotion) decide(ctx context.Context) error {
 		pipe.HSet(ctx, controlName(p.projection), fieldOp, p.hold.op.text())
 		raise(ctx, pipe, p.hold.both())
 	})
-	p.decided = err == nil
+	p.decided, p.unsure = err == nil, err != nil && !errors.Is(err, errVoid)
 	return err
 }
 
 // publish records the new revision, and lets all go on.
 func (p *promotion) publish(ctx context.Context) error {
-	return p.edit(ctx, p.projection, func(tx *redis.Tx, c control) (change, error) {
+	err := p.edit(ctx, p.projection, func(tx *redis.Tx, c control) (change, error) {
 		if _, err := p.hold.ours(ctx, tx, c); err != nil {
+			return nil, err
+		}
+		if err := p.lasted(); err != nil {
 			return nil, err
 		}
 		point, err := p.pointers(ctx, tx)
@@ -174,6 +192,8 @@ func (p *promotion) publish(ctx context.Context) error {
 			raise(ctx, pipe, p.hold.both())
 		}, nil
 	})
+	p.unsure = err != nil && !errors.Is(err, errVoid)
+	return err
 }
 
 // pointers reads the pointers, watched where db is a transaction, and puts them

@@ -33,7 +33,11 @@ type revisions struct {
 
 func newRevisions(t *testing.T) *revisions {
 	t.Helper()
-	server := redis.Start(t)
+	return newRevisionsAt(t, redis.Start(t))
+}
+
+func newRevisionsAt(t *testing.T, server *redis.Server) *revisions {
+	t.Helper()
 	schema, err := projector.NewSchema([]contract.Field{{Name: "s", Type: contract.TypeString}, {Name: "t", Type: contract.TypeString}})
 	if err != nil {
 		t.Fatal(err)

@@ -9,8 +9,21 @@ import (
 	"github.com/refold-dev/refold/projector/redisconn"
 )
 
-// rowsAtOnce is how many entities are asked for while as many are read.
-const rowsAtOnce = 256
+// Entities are asked for while as many are read: fewer of large ones, since the
+// server keeps all answers that are not read.
+const (
+	rowsAtOnce  = 256
+	rowsFirst   = 4
+	bytesAtOnce = 1 << 20
+)
+
+// rowsNow is how many entities to ask for, after so many that had so many bytes.
+func rowsNow(rows, bytes int) int {
+	if rows == 0 {
+		return rowsFirst
+	}
+	return max(1, min(4*rows, rowsAtOnce, bytesAtOnce*rows/max(bytes, 1)))
+}
 
 // hashRow is an entity's fields as a reader sees them. Its memory is used again.
 type hashRow struct {
@@ -49,9 +62,9 @@ func (r *hashRow) any() bool {
 
 // read compares entities, of which in tells the revisions that have them.
 func (c *comparison) read(keys []string, in []uint8, each func(key string, r record)) error {
-	asked := 0
+	asked, rows, bytes := 0, 0, 0
 	ask := func() error {
-		end := min(asked+rowsAtOnce, len(keys))
+		end := min(asked+rowsNow(rows, bytes), len(keys))
 		c.request = c.request[:0]
 		for i := asked; i < end; i++ {
 			c.askRow(keys[i], in[i])
@@ -67,10 +80,11 @@ func (c *comparison) read(keys []string, in []uint8, each func(key string, r rec
 		if err := ask(); err != nil {
 			return redisFault(err)
 		}
-		for ; done < end; done++ {
+		for rows, bytes = end-done, 0; done < end; done++ {
 			if err := c.readRows(keys[done], in[done]); err != nil {
 				return err
 			}
+			bytes += len(c.rows[0].text) + len(c.rows[1].text)
 			each(keys[done], c.classify(keys[done]))
 		}
 	}

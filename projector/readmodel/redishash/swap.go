@@ -21,6 +21,7 @@ const swapWires = 3
 
 const (
 	verbRenameNX = "$8\r\nRENAMENX\r\n"
+	verbType     = "$4\r\nTYPE\r\n"
 	noSuchKey    = "ERR no such key"
 	one          = ":1\r\n"
 )
@@ -123,14 +124,13 @@ type laneMoves struct {
 
 // swap renames lane by lane, on a few connections: while one reads its answers the
 // server has another one's to work on.
-func (p *promotion) swap(ctx context.Context) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
+// It ends what is under way by cancel. The connections are open until release.
+func (p *promotion) swap(ctx context.Context, cancel context.CancelCauseFunc) (release func(), err error) {
 	wires, release, err := p.wires(ctx, 1+swapWires)
 	if err != nil {
-		return err
+		return func() {}, err
 	}
-	defer release()
+	p.renamers = wires
 	lanes := make(chan laneMoves)
 	var running sync.WaitGroup
 	running.Go(func() { p.readMoves(ctx, wires[0], lanes) })
@@ -145,7 +145,18 @@ func (p *promotion) swap(ctx context.Context) error {
 		})
 	}
 	running.Wait()
-	return context.Cause(ctx)
+	return release, context.Cause(ctx)
+}
+
+// lasted makes sure that the server is still the one that has renamed: one that
+// was restarted, or was a replica before, may have forgotten the last of it.
+func (p *promotion) lasted() error {
+	for _, w := range p.renamers {
+		if _, err := ask(w, []string{"PING"}); err != nil {
+			return redisFault(err)
+		}
+	}
+	return nil
 }
 
 // readMoves reads what no writer changes any more.
@@ -207,21 +218,29 @@ func (s *swapping) batch(moves []move) (err error) {
 }
 
 // left leaves out what is swapped already: the candidate's hash, if it has one,
-// is not aside any more. What has gone out only, RENAMENX finds gone.
+// is not aside any more. Where it has none, no hash is where readers look.
 func (s *swapping) left(moves []move) (left []move, err error) {
 	s.request = s.request[:0]
 	for _, m := range moves {
-		s.request = appendBulkKey(appendHead(s.request, 2, verbExists), s.to.shadow(), m.key)
+		if m.put {
+			s.request = appendBulkKey(appendHead(s.request, 2, verbExists), s.to.shadow(), m.key)
+		} else {
+			s.request = appendBulkKey(appendHead(s.request, 2, verbType), s.from.public(), m.key)
+		}
 	}
 	if err := s.wire.Send(s.request); err != nil {
 		return nil, redisFault(err)
 	}
 	for _, m := range moves {
-		exists, err := answer(s.wire, ':')
+		kind := byte('+')
+		if m.put {
+			kind = ':'
+		}
+		r, err := answer(s.wire, kind)
 		if err != nil {
 			return nil, redisFault(err)
 		}
-		if !m.put || exists.N > 0 {
+		if r.N > 0 || string(r.Text) == "hash" {
 			left = append(left, m)
 		}
 	}
@@ -326,6 +345,8 @@ func (s *swapping) results(moves []move) error {
 			case r.Kind == '-' && strings.HasPrefix(string(r.Text), noSuchKey):
 			case r.Err() != nil:
 				refused = cmp.Or(refused, redisFault(r.Err()))
+			case r.N == 0 && !m.put:
+				refused = cmp.Or(refused, foreignPlace(s.from.public()+m.key, place+m.key))
 			case r.N == 0:
 				refused = cmp.Or(refused, foreignEntity(place+m.key))
 			default:
