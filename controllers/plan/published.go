@@ -98,7 +98,38 @@ func (p *planner) disbelieve() {
 			told.Published, told.Publication = p.publishedAs(r.Store, latest) == r.Name, latest
 			r.Projector = &told
 		}
+		if r.Name == p.in.Active && latest == 0 && r.deniesPublished() && r.Projector.Publication == 0 {
+			told := *r.Projector // of a release that does not say: status knows better
+			told.Published = true
+			r.Projector = &told
+		}
 	}
+}
+
+// patient passes over what projectors say of a publication whose Job has not ended
+// yet: in a moment it tells the same, and what it did.
+func (p *planner) patient() {
+	if p.in.Publication == 0 || !p.publishing() {
+		return
+	}
+	for _, r := range p.revisions {
+		if r.Projector != nil && r.Projector.Claimed && r.Projector.Publication == p.in.Publication+1 && r.Store == p.find(p.in.Active).Store {
+			told := *r.Projector
+			told.Published, told.Publication = r.Name == p.in.Active, p.in.Publication
+			r.Projector = &told
+		}
+	}
+}
+
+// publishing tells whether a Job runs that takes the active revision off its readers.
+func (p *planner) publishing() bool {
+	active := p.find(p.in.Active)
+	for _, r := range p.revisions {
+		if active != nil && r != active && r.Store == active.Store && r.has(JobCutover) && !r.Job.Ended {
+			return true
+		}
+	}
+	return false
 }
 
 // newer is the revision that somebody knows was published after what status has.
