@@ -76,7 +76,7 @@ func (p *planner) guess() *revision {
 // again, and will tell.
 func (p *planner) unheard(denies *revision, claimed bool) *revision {
 	for _, r := range p.revisions {
-		gone := r.has(JobRetire) && r.Job.Succeeded()
+		gone := r.has(JobRetire) && !r.Job.failed() // or will be: what is run beside its removal would outlive that
 		if r != denies && r.Runnable && r.Claimed == claimed && r.Projector == nil && !elsewhere(r, denies) && !gone {
 			return r
 		}
