@@ -127,3 +127,31 @@ func TestAnEditWhileTheModelIsEmptiedLeavesNoReplayOpen(t *testing.T) {
 		w.Expect(record.FinishedAt).NotTo(BeNil(), "%v", record)
 	}
 }
+
+// A server that keeps nothing over a restart begins to count anew.
+func TestAReplayEndsAlsoAfterTheServerHasLostItsLedger(t *testing.T) {
+	w := newWorld(t)
+	p := w.ready()
+	for range 2 { // publications: 3
+		w.edit(p, newFold)
+		w.comesTo(p, w.desired(p))
+		w.edit(p, oldFold)
+		w.comesTo(p, w.desired(p))
+	}
+	w.settle(p)
+	w.clock.SetTime(w.clock.Now().Add(2 * time.Hour))
+	w.settle(p)
+	w.Expect(w.refresh(p).Status.Publications).To(BeEquivalentTo(5))
+	w.projectors().model(w).publication = 1
+	clear(w.projectors().sights)
+	w.settle(p)
+	w.expectNoWrites(p)
+	for _, fold := range []func(*v1alpha1.Projection){newFold, oldFold} {
+		w.edit(p, fold)
+		w.settle(p)
+		w.expectReady(p)
+		w.Expect(p.Status.ActiveRevision).To(Equal(w.desired(p)))
+		w.Expect(w.projectors().model(w).active).To(Equal(w.desired(p)))
+		w.expectNoWrites(p)
+	}
+}

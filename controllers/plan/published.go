@@ -90,7 +90,7 @@ func (p *planner) unheard(denies *revision, claimed bool) *revision {
 func (p *planner) disbelieve() {
 	for _, r := range p.revisions {
 		latest := p.publication(r.Store)
-		if r.published() < latest && r.has(JobCutover) && r.Job.Succeeded() && r.Job.Result.Cutover != nil {
+		if r.published() < latest && !p.recounted(r) && r.has(JobCutover) && r.Job.Succeeded() && r.Job.Result.Cutover != nil {
 			r.Job, r.old = nil, true
 		}
 		if r.Projector != nil && r.Projector.Claimed && r.Projector.Publication < latest {
@@ -130,6 +130,13 @@ func (p *planner) publishing() bool {
 		}
 	}
 	return false
+}
+
+// recounted tells a cutover that status has seen begin and not end, and that counts
+// less than status does: the server had lost its ledger, and counts anew.
+func (p *planner) recounted(r *revision) bool {
+	return r.State == v1alpha1.RevisionPromoting && r.Name != p.in.Active && r.published() > 0 && r.published() <= p.in.Publication &&
+		p.find(p.in.Active) != nil && p.find(p.in.Active).Store == r.Store && r.Projector != nil && r.Projector.Publication <= r.published()
 }
 
 // newer is the revision that somebody knows was published after what status has.
