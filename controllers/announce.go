@@ -21,8 +21,11 @@ func (r *Reconciler) announce(s *scope) {
 		return
 	}
 	kind := corev1.EventTypeNormal
-	if s.verdict.Fault {
+	switch {
+	case s.verdict.Fault:
 		kind = corev1.EventTypeWarning
+	case s.verdict.Type == v1alpha1.ConditionReconciling: // steps on the way: conditions tell
+		return
 	}
 	r.Recorder.Eventf(s.projection, nil, kind, now.Reason, "Reconcile", "%s", now.Message)
 }

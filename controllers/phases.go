@@ -76,6 +76,10 @@ func (r *Reconciler) judgeCandidate(s *scope, revision string) {
 
 // sayWaiting speaks of a revision that cannot be begun before others are removed.
 func (s *scope) sayWaiting(revision string) {
+	if job := s.jobAbout(s.decision.Active); job != nil && job.Kind == plan.JobCutover {
+		s.progress(v1alpha1.ReasonReplaying, fmt.Sprintf("revision %s is begun in a moment: revision %s has just been published", revision, s.decision.Active))
+		return
+	}
 	message := fmt.Sprintf("revision %s is begun when what is left of earlier ones is removed.", revision)
 	s.progress(v1alpha1.ReasonReplaying, message+s.removalTrouble())
 }
@@ -174,15 +178,16 @@ func (s *scope) sayCompleted() {
 		"revision %s is folded up to source.until, %s, and complete", s.decision.Active, s.projection.Spec.Source.Until)})
 }
 
-// sayHeld says what a finished replay would change, and how to take or decline it.
+// sayHeld says how to take or decline a finished replay, and what it would change:
+// that may be long, and is clipped.
 func (s *scope) sayHeld() {
 	name := s.desired.Revision
-	message := fmt.Sprintf("revision %s is built and awaits approval; readers still read revision %s.%s", name, s.decision.Active, s.diffText(name))
+	message := fmt.Sprintf(`revision %s is built and awaits approval; readers still read revision %s. To publish it: kubectl -n %s patch projection %s --type merge -p '{"spec":{"replay":{"promotion":{"approve":"%s"}}}}'. To decline it: put the old spec back.`,
+		name, s.decision.Active, s.projection.Namespace, s.projection.Name, name)
 	if approve := s.projection.Spec.Replay.Promotion.Approve; approve != "" && approve != name {
 		message += fmt.Sprintf(" spec.replay.promotion.approve names %s, which is another one.", approve)
 	}
-	message += fmt.Sprintf(` To publish it: kubectl -n %s patch projection %s --type merge -p '{"spec":{"replay":{"promotion":{"approve":"%s"}}}}'. To decline it: put the old spec back.`,
-		s.projection.Namespace, s.projection.Name, name)
+	message += s.diffText(name)
 	s.say(verdict{Reason: v1alpha1.ReasonAwaitingApproval, Message: message})
 }
 

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	. "github.com/onsi/gomega"
-	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/utils/ptr"
 
 	"github.com/refold-dev/refold/api/v1alpha1"
@@ -130,7 +129,7 @@ func TestAReplay(t *testing.T) {
 	w.Expect(w.jobs()).To(BeEmpty())
 	w.Expect(w.projectors().did).To(Equal([]string{"verify " + b, "cutover " + b, "retire " + a}))
 	story := w.events()
-	for _, once := range []string{"ReplayStarted", "Verified", "Promoted", "Retired", "Replaying", "Verifying", "Promoting"} {
+	for _, once := range []string{"ReplayStarted", "Verified", "Promoted", "Retired"} {
 		w.Expect(strings.Count(story, "Normal "+once+" ")).To(Equal(1), "%s in\n%s", once, story)
 	}
 	w.Expect(story).To(ContainSubstring("10000 entities were switched over; writers stood still for 12 ms"))
@@ -206,166 +205,6 @@ func TestTwoEditsInASecondBuildTheLastOne(t *testing.T) {
 	w.Expect(strings.Join(w.projectors().did, "\n")).NotTo(ContainSubstring(b))
 }
 
-func TestATriggerReplaysAnUnchangedSpecAndOneWithAnEditTogether(t *testing.T) {
-	for name, tc := range map[string]struct {
-		edits []func(*v1alpha1.Projection)
-		cause v1alpha1.ReplayCause
-	}{
-		"alone":        {nil, v1alpha1.CauseTriggered},
-		"with an edit": {[]func(*v1alpha1.Projection){newFold}, v1alpha1.CauseSpecChanged},
-	} {
-		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
-			p := w.ready()
-			w.edit(p, func(p *v1alpha1.Projection) {
-				p.Spec.Replay.Trigger = "once"
-				for _, edit := range tc.edits {
-					edit(p)
-				}
-			})
-			b := w.desired(p)
-			w.settle(p)
-			w.expectReady(p)
-			w.Expect(p.Status.ActiveRevision).To(Equal(b))
-			w.Expect(p.Status.Replays[0].Cause).To(Equal(tc.cause))
-			w.Expect(w.projectors().did).To(Equal([]string{"verify " + b, "cutover " + b}))
-		})
-	}
-}
-
-func TestWithoutARollbackWindowTheOldRevisionGoesAtOnce(t *testing.T) {
-	w := newWorld(t)
-	p := w.ready(window(0))
-	a := w.refresh(p).Status.ActiveRevision
-	w.edit(p, newFold)
-	b := w.desired(p)
-	w.settle(p)
-	w.expectReady(p)
-	w.Expect(w.states(p)).To(Equal(b + ":*Active"))
-	w.Expect(w.projectors().did).To(Equal([]string{"verify " + b, "cutover " + b, "retire " + a}))
-}
-
-func TestInPlaceEmptiesTheModelAndFoldsItAnew(t *testing.T) {
-	w := newWorld(t)
-	p := w.ready(strategy(v1alpha1.ReplayInPlace))
-	a := w.refresh(p).Status.ActiveRevision
-	w.cluster.holdJobs = true
-	w.edit(p, newFold)
-	b := w.desired(p)
-	w.settle(p)
-	w.Expect(w.expectReconciling(p, v1alpha1.ReasonEmptying)).To(ContainSubstring("readers look on"))
-	w.Expect(w.pods()).To(BeEmpty())
-	w.cluster.holdJobs = false
-	w.settle(p)
-	w.expectReady(p)
-	w.Expect(w.states(p)).To(Equal(b + ":*Active"))
-	w.Expect(w.projectors().did).To(Equal([]string{"retire " + a}))
-	w.Expect(w.deployments()).To(HaveLen(1))
-	w.Expect(w.contracts()).To(HaveLen(1))
-}
-
-func TestAReadModelThatMovesIsBuiltThereAndTakenOver(t *testing.T) {
-	w := newWorld(t)
-	p := w.ready()
-	a := w.refresh(p).Status.ActiveRevision
-	w.projectors().speed = 10
-	w.edit(p, elsewhere)
-	b := w.desired(p)
-	w.reaches(p, b, v1alpha1.RevisionBuilding)
-	w.pass(p)
-	w.Expect(w.refresh(p).Status.ActiveRevision).To(Equal(a), "not before it has caught up")
-	w.projectors().speed = 0
-	w.settle(p)
-	w.expectReady(p)
-	w.Expect(w.states(p)).To(Equal(b + ":*Active " + a + ":Retained"))
-	w.Expect(p.Status.Replays[0].Cause).To(Equal(v1alpha1.CauseMoved))
-	w.clock.SetTime(w.clock.Now().Add(2 * time.Hour))
-	w.settle(p)
-	w.Expect(w.states(p)).To(Equal(b + ":*Active"))
-	w.Expect(w.projectors().did).To(Equal([]string{"retire " + a}))
-}
-
-func TestAProjectionWithAnEndCompletesAndStops(t *testing.T) {
-	w := newWorld(t)
-	w.projectors().length = 1000
-	p := w.create(func(p *v1alpha1.Projection) { p.Spec.Source.Until = "1795412031120-60" })
-	w.settle(p)
-	ready := w.condition(p, v1alpha1.ConditionReady)
-	w.Expect(string(ready.Status) + ready.Reason).To(Equal("TrueCompleted"))
-	w.Expect(*w.deployments()[0].Spec.Replicas).To(BeZero())
-	w.Expect(w.pods()).To(BeEmpty())
-	w.Expect(w.refresh(p).Status.LastAckedID).To(HaveSuffix("-60"))
-	w.expectNoWrites(p)
-	w.restart()
-	w.settle(p)
-	w.Expect(w.condition(p, v1alpha1.ConditionReady).Reason).To(Equal(v1alpha1.ReasonCompleted))
-	w.Expect(w.projectors().starts).To(Equal(1))
-
-	w.edit(p, func(p *v1alpha1.Projection) { p.Spec.Source.Until = "" })
-	w.settle(p)
-	w.expectReady(p)
-	w.Expect(w.refresh(p).Status.LastAckedID).To(HaveSuffix("-1000"))
-}
-
-func TestAReplayIsRefusedWhenTheLogHasLostItsBeginning(t *testing.T) {
-	w := newWorld(t)
-	p := w.ready()
-	a := w.refresh(p).Status.ActiveRevision
-	w.projectors().change = func(p *contract.Partition) { p.History = contract.HistoryIncomplete }
-	w.settle(p)
-	w.edit(p, newFold)
-	w.settle(p)
-	w.Expect(w.expectStalled(p, v1alpha1.ReasonHistoryRequired)).To(ContainSubstring("Available"))
-	w.Expect(w.states(p)).To(Equal(a + ":*Active"))
-	w.Expect(w.deployments()).To(HaveLen(1))
-	w.expectNoWrites(p)
-	w.edit(p, func(p *v1alpha1.Projection) { p.Spec.Replay.History = v1alpha1.HistoryAvailable })
-	w.settle(p)
-	w.expectReady(p)
-	w.Expect(p.Status.ActiveRevision).To(Equal(w.desired(p)))
-}
-
-func TestABrokenCandidateLeavesReadersTheActiveRevision(t *testing.T) {
-	w := newWorld(t)
-	p := w.ready()
-	a := w.refresh(p).Status.ActiveRevision
-	w.edit(p, newFold)
-	b := w.desired(p)
-	w.projectors().changeOf = func(revision string, p *contract.Partition) {
-		if revision == b {
-			p.State, p.CaughtUp = contract.StateHalted, false
-			p.Problem = &contract.Problem{Reason: contract.ReasonEventFailed, Message: "no such field", EventID: "5-1", Permanent: true}
-		}
-	}
-	w.settle(p)
-	w.Expect(w.expectStalled(p, contract.ReasonEventFailed)).To(And(ContainSubstring("event 5-1"), ContainSubstring("readers still read revision "+a)))
-	w.Expect(meta.IsStatusConditionTrue(p.Status.Conditions, v1alpha1.ConditionCaughtUp)).To(BeTrue(), "it is about the active one")
-	w.projectors().length = 500
-	w.settle(p)
-	w.Expect(w.refresh(p).Status.LastAckedID).To(HaveSuffix("-500"))
-	w.edit(p, oldFold)
-	w.settle(p)
-	w.expectReady(p)
-	w.Expect(w.states(p)).To(Equal(a + ":*Active"))
-}
-
-func TestAfterAnUpgradeAReplayBringsTheActiveRevisionToTheNewImage(t *testing.T) {
-	w := newWorld(t)
-	p := w.ready()
-	a := w.refresh(p).Status.ActiveRevision
-	w.projectors().oldImage = "refold-projector:v1"
-	w.restart()
-	w.r.Image = "refold-projector:v2"
-	w.settle(p)
-	w.expectReady(p)
-	w.Expect(w.podOf(a).Spec.Containers[0].Image).To(Equal("refold-projector:v1"), "an upgrade alone restarts nothing")
-	w.edit(p, newFold)
-	w.settle(p)
-	w.expectReady(p)
-	w.Expect(p.Status.ActiveRevision).To(Equal(w.desired(p)))
-	w.Expect(w.podOf(a).Spec.Containers[0].Image).To(Equal("refold-projector:v2"), "an older one would not stand still for a cutover")
-}
-
 func TestAReplayTakesNobodysKeysAndNobodyTakesIts(t *testing.T) {
 	w := newWorld(t)
 	waiting := w.ready(named("waiting", "z:"))
@@ -410,35 +249,4 @@ func TestProgressOfAReplayIsWrittenEveryTwoSecondsAtMost(t *testing.T) {
 		w.clock.SetTime(w.clock.Now().Add(500 * time.Millisecond))
 	}
 	w.Expect(len(w.writes.log) - writes).To(BeNumerically("~", 5, 1))
-}
-
-func TestAnEditWhileTheModelIsEmptiedLeavesNoReplayOpen(t *testing.T) {
-	w := newWorld(t)
-	p := w.ready(strategy(v1alpha1.ReplayInPlace))
-	w.cluster.holdJobs = true
-	w.edit(p, newFold)
-	w.settle(p)
-	w.expectReconciling(p, v1alpha1.ReasonEmptying)
-	w.edit(p, func(p *v1alpha1.Projection) { p.Spec.Reducer.Rules[3].Add["orders"] = "3" })
-	w.settle(p)
-	w.cluster.holdJobs = false
-	w.settle(p)
-	w.expectReady(p)
-	w.Expect(p.Status.ActiveRevision).To(Equal(w.desired(p)))
-	for _, record := range p.Status.Replays {
-		w.Expect(record.FinishedAt).NotTo(BeNil(), "%v", record)
-	}
-}
-
-func TestARefusedReplayIsNotRecorded(t *testing.T) {
-	w := newWorld(t)
-	p := w.ready()
-	w.projectors().change = func(p *contract.Partition) { p.History = contract.HistoryIncomplete }
-	w.settle(p)
-	w.events()
-	w.edit(p, newFold)
-	w.settle(p)
-	w.expectStalled(p, v1alpha1.ReasonHistoryRequired)
-	w.Expect(p.Status.Replays).To(HaveLen(1))
-	w.Expect(w.events()).To(And(ContainSubstring("Warning HistoryRequired"), Not(ContainSubstring("ReplayStarted"))))
 }

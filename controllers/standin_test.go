@@ -10,6 +10,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/refold-dev/refold/api/v1alpha1"
 	"github.com/refold-dev/refold/controllers/resources"
 	"github.com/refold-dev/refold/projector/contract"
 )
@@ -36,16 +37,32 @@ type fakeProjectors struct {
 	did        []string                     // what Jobs have done, "kind revision"
 	violations []string                     // what must never happen
 	asked      []string                     // pods, in the order of questions
+	late       int                          // after so many questions a projector sees that another revision is published
+	sights     map[string]*sight            // pod → what it saw of the ledger last
+}
+
+// sight is what a projector has seen of the ledger, and how often it was asked
+// since that is no longer so.
+type sight struct {
+	published   bool
+	publication int64
+	asked       int
 }
 
 // model is one Projection's read model on one server.
 type model struct {
-	active string
-	events map[string]int64 // by revision
+	active      string
+	publication int64            // counts what was active
+	events      map[string]int64 // by revision
+}
+
+func (m *model) publish(revision string) {
+	m.active = revision
+	m.publication++
 }
 
 func newFakeProjectors() *fakeProjectors {
-	return &fakeProjectors{images: map[string]string{}, runs: map[string][]byte{}, models: map[string]*model{}, length: 100,
+	return &fakeProjectors{late: 2, sights: map[string]*sight{}, images: map[string]string{}, runs: map[string][]byte{}, models: map[string]*model{}, length: 100,
 		jobErr: map[string]*contract.Problem{}, diff: contract.Diff{AtID: "1795412031120-100", Same: 100, Digest: "d0"}}
 }
 
@@ -54,6 +71,18 @@ func (w *world) projectors() *fakeProjectors { return w.cluster.projectors.(*fak
 // model is that of the sample.
 func (f *fakeProjectors) model(w *world) *model {
 	return f.models[fmt.Sprintf("redis.%s.svc:6379/0 %s/user-profile", w.namespace, w.namespace)]
+}
+
+// publishes tells whether readers of some server read that revision.
+func (f *fakeProjectors) publishes(p *v1alpha1.Projection, revision string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for key, m := range f.models {
+		if strings.HasSuffix(key, " "+p.Namespace+"/"+p.Name) && m.active == revision {
+			return true
+		}
+	}
+	return false
 }
 
 func (f *fakeProjectors) modelOf(d contract.Document) *model {
@@ -68,6 +97,7 @@ func (f *fakeProjectors) Run(pod *corev1.Pod, document []byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.runs[pod.Name], f.images[pod.Name] = document, pod.Spec.Containers[0].Image
+	delete(f.sights, pod.Name)
 	f.starts++
 }
 
@@ -75,6 +105,7 @@ func (f *fakeProjectors) Stop(pod *corev1.Pod) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.runs, pod.Name)
+	delete(f.sights, pod.Name)
 }
 
 func (f *fakeProjectors) Job(args []string, document []byte) contract.Result {
@@ -123,8 +154,12 @@ func (f *fakeProjectors) cutover(m *model, revision string) contract.Result {
 		f.violate("cutover %s: it has folded nothing", revision)
 	}
 	f.did = append(f.did, "cutover "+revision)
+	if m.active == revision {
+		return contract.Result{Version: contract.Version, Done: true, Cutover: &contract.Cutover{To: revision, Publication: m.publication}}
+	}
 	done := &contract.Cutover{From: m.active, To: revision, Entities: m.events[revision], PausedMillis: 12}
-	m.active = revision
+	m.publish(revision)
+	done.Publication = m.publication
 	return contract.Result{Version: contract.Version, Done: true, Cutover: done}
 }
 
@@ -141,7 +176,7 @@ func (f *fakeProjectors) retire(m *model, d contract.Document, published bool) c
 		if !published {
 			return failed(&contract.Problem{Reason: "Published", Message: "readers read it", Permanent: true})
 		}
-		m.active = ""
+		m.publish("")
 	}
 	f.did = append(f.did, "retire "+d.Revision)
 	delete(m.events, d.Revision)
@@ -176,7 +211,7 @@ func (f *fakeProjectors) Read(_ context.Context, pod *corev1.Pod) (contract.Stat
 		return contract.Status{}, err
 	}
 	p := f.fold(d)
-	p.Published = p.Published && f.images[pod.Name] != f.oldImage
+	p.Published, p.Publication = f.sees(pod.Name, f.modelOf(d), d.Revision)
 	if f.change != nil {
 		f.change(&p)
 	}
@@ -192,7 +227,7 @@ func (f *fakeProjectors) fold(d contract.Document) contract.Partition {
 	m := f.modelOf(d)
 	if m.active == "" || m.active != d.Revision && m.events[m.active] == 0 {
 		delete(m.events, m.active)
-		m.active = d.Revision
+		m.publish(d.Revision)
 	}
 	end := f.length
 	if d.Source.Until != "" {
@@ -208,7 +243,7 @@ func (f *fakeProjectors) fold(d contract.Document) contract.Partition {
 	events = end
 	m.events[d.Revision] = events
 	p := contract.Partition{Stream: d.Source.Stream, State: contract.StateLive, History: contract.HistoryComplete,
-		Claimed: true, Published: m.active == d.Revision, CaughtUp: events >= f.length,
+		Claimed: true, CaughtUp: events >= f.length,
 		Events: events, Entries: events, EtaSeconds: -1, Position: fmt.Sprintf("1795412031120-%d", events), LagEvents: f.length - events}
 	if events < f.length {
 		p.State = contract.StateCatchingUp
@@ -217,6 +252,21 @@ func (f *fakeProjectors) fold(d contract.Document) contract.Partition {
 		p.State = contract.StateCompleted
 	}
 	return p
+}
+
+// sees is what a projector says of who is published: what it saw when it claimed, or
+// looked again. One from before there were replays says nothing.
+func (f *fakeProjectors) sees(pod string, m *model, revision string) (published bool, publication int64) {
+	if f.oldImage != "" && f.images[pod] == f.oldImage {
+		return false, 0
+	}
+	last := f.sights[pod]
+	if last != nil && last.publication != m.publication && last.asked < f.late {
+		last.asked++
+		return last.published, last.publication
+	}
+	f.sights[pod] = &sight{published: m.active == revision, publication: m.publication}
+	return m.active == revision, m.publication
 }
 
 func isJobPod(pod corev1.Pod) bool { return !resources.IsProjector(pod.Labels) }

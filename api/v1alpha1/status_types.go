@@ -58,7 +58,7 @@ type ProjectionStatus struct {
 	// +kubebuilder:validation:MaxItems=1
 	Partitions []PartitionStatus `json:"partitions,omitempty"`
 
-	// Ready, Reconciling, Stalled, CaughtUp and HistoryComplete.
+	// Ready, Reconciling, Stalled, Held, CaughtUp and HistoryComplete.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

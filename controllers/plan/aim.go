@@ -20,6 +20,9 @@ func (p *planner) aim() {
 		p.steady()
 	case p.active.has(JobCutover): // status has to know first
 		p.out.Phase = PhaseReplaying
+		if p.desired.to == v1alpha1.RevisionRetained {
+			p.out.Phase = PhaseRollingBack
+		}
 		p.runActive()
 		p.retireCandidates(false)
 	default:

@@ -60,6 +60,7 @@ func newPlanner(in Input) *planner {
 		p.revisions = append(p.revisions, p.desired)
 	}
 	p.desired.Store, p.desired.Runnable = in.Store, true
+	p.patient()
 	p.disbelieve()
 	for _, r := range p.revisions {
 		r.to = p.remembered(r)

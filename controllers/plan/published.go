@@ -76,7 +76,7 @@ func (p *planner) guess() *revision {
 // again, and will tell.
 func (p *planner) unheard(denies *revision, claimed bool) *revision {
 	for _, r := range p.revisions {
-		gone := r.has(JobRetire) && r.Job.Succeeded()
+		gone := r.has(JobRetire) && !r.Job.failed() // or will be: what is run beside its removal would outlive that
 		if r != denies && r.Runnable && r.Claimed == claimed && r.Projector == nil && !elsewhere(r, denies) && !gone {
 			return r
 		}
@@ -90,7 +90,7 @@ func (p *planner) unheard(denies *revision, claimed bool) *revision {
 func (p *planner) disbelieve() {
 	for _, r := range p.revisions {
 		latest := p.publication(r.Store)
-		if r.published() < latest && r.has(JobCutover) && r.Job.Succeeded() && r.Job.Result.Cutover != nil {
+		if r.published() < latest && !p.recounted(r) && r.has(JobCutover) && r.Job.Succeeded() && r.Job.Result.Cutover != nil {
 			r.Job, r.old = nil, true
 		}
 		if r.Projector != nil && r.Projector.Claimed && r.Projector.Publication < latest {
@@ -98,7 +98,45 @@ func (p *planner) disbelieve() {
 			told.Published, told.Publication = p.publishedAs(r.Store, latest) == r.Name, latest
 			r.Projector = &told
 		}
+		if r.Name == p.in.Active && latest == 0 && r.deniesPublished() && r.Projector.Publication == 0 {
+			told := *r.Projector // of a release that does not say: status knows better
+			told.Published = true
+			r.Projector = &told
+		}
 	}
+}
+
+// patient passes over what projectors say of a publication whose Job has not ended
+// yet: in a moment it tells the same, and what it did.
+func (p *planner) patient() {
+	if p.in.Publication == 0 || !p.publishing() {
+		return
+	}
+	for _, r := range p.revisions {
+		if r.Projector != nil && r.Projector.Claimed && r.Projector.Publication == p.in.Publication+1 && r.Store == p.find(p.in.Active).Store {
+			told := *r.Projector
+			told.Published, told.Publication = r.Name == p.in.Active, p.in.Publication
+			r.Projector = &told
+		}
+	}
+}
+
+// publishing tells whether a Job runs that takes the active revision off its readers.
+func (p *planner) publishing() bool {
+	active := p.find(p.in.Active)
+	for _, r := range p.revisions {
+		if active != nil && r != active && r.Store == active.Store && r.has(JobCutover) && !r.Job.Ended {
+			return true
+		}
+	}
+	return false
+}
+
+// recounted tells a cutover that status has seen begin and not end, and that counts
+// less than status does: the server had lost its ledger, and counts anew.
+func (p *planner) recounted(r *revision) bool {
+	return r.State == v1alpha1.RevisionPromoting && r.Name != p.in.Active && r.published() > 0 && r.published() <= p.in.Publication &&
+		p.find(p.in.Active) != nil && p.find(p.in.Active).Store == r.Store && r.Projector != nil && r.Projector.Publication <= r.published()
 }
 
 // newer is the revision that somebody knows was published after what status has.
