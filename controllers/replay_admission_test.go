@@ -16,7 +16,7 @@ import (
 func TestTheFieldsOfReplaysAreChecked(t *testing.T) {
 	w := newWorld(t)
 	for path, tc := range map[string]struct{ good, bad []any }{
-		"source.until":                       {[]any{"0", "1795412031120-0", "2026-11-23T00:00:00Z"}, []any{"", "now", "2026-13-01T00:00:00Z", int64(5)}},
+		"source.until":                       {[]any{"", "0", "1795412031120-0", "2026-11-23T00:00:00Z"}, []any{"now", "2026-13-01T00:00:00Z", int64(5)}},
 		"readModel.redisHash.cutover":        {[]any{"Rename", "Pointer"}, []any{"", "pointer"}},
 		"replay.strategy":                    {[]any{"Shadow", "InPlace"}, []any{"", "Inplace"}},
 		"replay.trigger":                     {[]any{"", strings.Repeat("x", 256)}, []any{strings.Repeat("x", 257)}},

@@ -58,7 +58,7 @@ func TestReplaysAreAdmittedOrRefused(t *testing.T) {
 		"until as a time":                   {`, until: "2026-11-23T00:00:00Z"`, "", "", ""},
 		"until as a word":                   {`, until: now`, "", "", "must be a stream ID"},
 		"until is $":                        {`, until: "$"`, "", "", "must be a stream ID"},
-		"until is empty":                    {`, until: ""`, "", "", "spec.source.until"},
+		"until is empty":                    {`, until: ""`, "", "", ""},
 		"until before from":                 {`, from: "5-0", until: "4"`, "", "", "until is before from"},
 		"until is from":                     {`, from: "5-0", until: "5"`, "", "", ""},
 		"until a time before from":          {`, from: "2026-11-23T00:00:00Z", until: "2026-11-22T00:00:00Z"`, "", "", "until is before from"},

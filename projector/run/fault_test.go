@@ -257,7 +257,9 @@ func TestATrimmedLogIsToldWhileItIsFollowed(t *testing.T) {
 		t.Errorf("at first: %s", s.History)
 	}
 	w.client.XTrimMaxLen(t.Context(), streamName, 50)
-	p.await("told", func(s contract.Partition) bool { return s.History == contract.HistoryIncomplete && s.State == contract.StateLive })
+	p.await("told", func(s contract.Partition) bool {
+		return s.History == contract.HistoryIncomplete && s.State == contract.StateLive
+	})
 	w.burst(100, 2)
 	if s := p.awaitTail(); s.Problem != nil || s.Events == 0 {
 		t.Errorf("%+v", s)
