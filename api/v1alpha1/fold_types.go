@@ -3,7 +3,7 @@ package v1alpha1
 // Source is the event log.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.payloadField) || self.format != 'Fields'",message="payloadField belongs to the formats JSON and CloudEvents; the format Fields has no payload",fieldPath=".payloadField"
-// +kubebuilder:validation:XValidation:rule="!has(self.until) || self.until == '' || self.until.contains('T') != self.from.contains('T') || (self.until.contains('T') ? !self.until.endsWith('Z') || !self.from.endsWith('Z') || self.until.contains('.') || self.from.contains('.') || self.until >= self.from : self.until.split('-')[0].size() >= 20 || self.from.split('-')[0].size() >= 19 || int(self.until.split('-')[0]) >= int(self.from.split('-')[0]))",message="until is before from: nothing would be folded",fieldPath=".until"
+// +kubebuilder:validation:XValidation:rule="!has(self.until) || self.until == ” || self.until.contains('T') != self.from.contains('T') || (self.until.contains('T') ? !self.until.endsWith('Z') || !self.from.endsWith('Z') || self.until.contains('.') || self.from.contains('.') || self.until >= self.from : self.until.split('-')[0].size() >= 20 || self.from.split('-')[0].size() >= 19 || int(self.until.split('-')[0]) >= int(self.from.split('-')[0]))",message="until is before from: nothing would be folded",fieldPath=".until"
 type Source struct {
 	// The Redis server that holds the stream.
 	// +required
