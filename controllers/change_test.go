@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refold-dev/refold/api/v1alpha1"
+	"github.com/refold-dev/refold/controllers/resources"
 	"github.com/refold-dev/refold/projector/contract"
 )
 
@@ -90,17 +91,14 @@ func TestAFieldThatIsTakenBackIsTakenBackFromThePodToo(t *testing.T) {
 
 func TestAChangeOfTheFoldIsNeverFoldedIntoTheSameModel(t *testing.T) {
 	w := newWorld(t)
-	p := w.ready()
+	p := w.ready(manual)
 	revision, pod := w.refresh(p).Status.ActiveRevision, w.pods()[0].UID
 	w.edit(p, newFold)
 	w.settle(p)
 
-	message := w.expectStalled(p, contract.ReasonReplayNeeded)
-	w.Expect(message).To(ContainSubstring(revision))
-	w.Expect(message).To(ContainSubstring("Put the old spec back"))
+	w.Expect(w.condition(p, v1alpha1.ConditionReady).Reason).To(Equal(v1alpha1.ReasonAwaitingApproval))
 	w.Expect(p.Status.ActiveRevision).To(Equal(revision))
-	w.Expect(w.pods()[0].UID).To(Equal(pod), "the old revision goes on unchanged")
-	w.Expect(w.events()).To(ContainSubstring("Warning ReplayNeeded"))
+	w.Expect(w.podOf(revision).UID).To(Equal(pod), "the old revision goes on unchanged")
 
 	w.projectors().length = 700
 	w.settle(p)
@@ -109,36 +107,58 @@ func TestAChangeOfTheFoldIsNeverFoldedIntoTheSameModel(t *testing.T) {
 	w.edit(p, oldFold)
 	w.settle(p)
 	w.expectReady(p)
-	w.Expect(w.pods()[0].UID).To(Equal(pod))
+	w.Expect(w.podOf(revision).UID).To(Equal(pod))
 }
 
-func TestWhileAReplayIsNeededTheOldRevisionStillTakesNewCredentials(t *testing.T) {
+// podOf is the pod of a revision's projector.
+func (w *world) podOf(revision string) *corev1.Pod {
+	w.t.Helper()
+	for _, pod := range w.pods() {
+		if pod.Labels[v1alpha1.RevisionLabel] == revision && resources.IsProjector(pod.Labels) {
+			return &pod
+		}
+	}
+	w.t.Fatalf("revision %s has no pod", revision)
+	return nil
+}
+
+// mountedBy is the contract that a revision's projector runs by.
+func (w *world) mountedBy(revision string) contract.Document {
+	w.t.Helper()
+	d, err := contract.Decode(w.cluster.document(w.podOf(revision)))
+	w.Expect(err).NotTo(HaveOccurred())
+	return d
+}
+
+func TestBesideACandidateTheOldRevisionStillTakesNewCredentials(t *testing.T) {
 	w := newWorld(t)
-	p := w.ready()
+	p := w.ready(manual)
 	revision := w.refresh(p).Status.ActiveRevision
 	w.edit(p, newFold)
 	w.edit(p, newCredentials)
+	w.edit(p, func(p *v1alpha1.Projection) { p.Spec.Replay.MaxEventsPerSecond = 500 })
 	w.settle(p)
 
-	w.expectStalled(p, contract.ReasonReplayNeeded)
-	d := w.mounted()
+	d := w.mountedBy(revision)
 	w.Expect(d.Revision).To(Equal(revision))
 	w.Expect(d.Reducer.Rules[3].Add["orders"]).To(Equal("1"))
 	w.Expect(d.Source.Redis.Credentials.SecretName).To(Equal("redis-new"))
-	w.Expect(w.contracts()).To(HaveLen(1))
+	w.Expect(d.Replay.MaxEventsPerSecond).To(BeEquivalentTo(500))
+	w.Expect(w.contracts()).To(HaveLen(2))
 }
 
-func TestWhileAReplayIsNeededADeletedContractIsMadeAnew(t *testing.T) {
+func TestBesideACandidateADeletedContractIsMadeAnew(t *testing.T) {
 	w := newWorld(t)
-	p := w.ready()
+	p := w.ready(manual)
+	before := w.contracts()[0]
 	w.edit(p, newFold)
 	w.settle(p)
-	before := w.contracts()[0]
 	w.Expect(w.client.Delete(w.ctx, before.DeepCopy())).To(Succeed())
 	w.restart() // nor does memory help
 	w.settle(p)
-	w.Expect(w.contracts()).To(HaveLen(1))
-	w.Expect(w.contracts()[0].Data).To(Equal(before.Data))
+	after := &corev1.ConfigMap{}
+	w.Expect(w.client.Get(w.ctx, client.ObjectKeyFromObject(&before), after)).To(Succeed())
+	w.Expect(after.Data).To(Equal(before.Data))
 }
 
 func TestARevisionThatFoldedNothingGivesWay(t *testing.T) {
@@ -154,13 +174,13 @@ func TestARevisionThatFoldedNothingGivesWay(t *testing.T) {
 	w.Expect(w.contracts()).To(HaveLen(1))
 }
 
-func TestAModelThatRefusesTheNextRevisionLeavesTheOldOneRunning(t *testing.T) {
+func TestAModelThatFoldedSomethingAfterAllIsReplacedByAReplay(t *testing.T) {
 	w := newWorld(t)
 	w.projectors().length = 0
 	p := w.ready()
 	first := w.refresh(p).Status.ActiveRevision
 	// The first event arrives after the last reading, and the pod falls silent.
-	w.projectors().ledgers[w.namespace+"/user-profile"].events = 7
+	w.projectors().model(w).events[first] = 7
 	w.projectors().length = 7
 	w.projectors().silent = true
 	w.edit(p, newFold)
@@ -169,16 +189,10 @@ func TestAModelThatRefusesTheNextRevisionLeavesTheOldOneRunning(t *testing.T) {
 	w.cluster.step()
 	w.projectors().silent = false
 	w.settle(p)
-
-	w.expectStalled(p, contract.ReasonReplayNeeded)
-	w.Expect(w.refresh(p).Status.ActiveRevision).To(Equal(first))
-	w.Expect(w.mounted().Revision).To(Equal(first))
-	w.Expect(p.Status.Revisions).To(HaveLen(2))
-	w.Expect(p.Status.Revisions[1].State).To(Equal(v1alpha1.RevisionFailed))
-	w.edit(p, oldFold)
-	w.settle(p)
 	w.expectReady(p)
-	w.Expect(w.refresh(p).Status.Revisions).To(HaveLen(1))
+	second := w.desired(p)
+	w.Expect(w.states(p)).To(Equal(second + ":*Active " + first + ":Retained"))
+	w.Expect(w.projectors().did).To(Equal([]string{"verify " + second, "cutover " + second}))
 }
 
 func TestAnUpgradeOfTheOperatorRestartsNothing(t *testing.T) {

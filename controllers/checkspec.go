@@ -2,6 +2,8 @@ package controllers
 
 import (
 	"context"
+	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -25,12 +27,16 @@ func (r *Reconciler) checkSpec(ctx context.Context, s *scope) (ctrl.Result, erro
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	s.rival = plan.Rival(r.specClaim(s.projection), others)
+	s.rival = plan.Rival(s.myClaim(r), others)
 	return ctrl.Result{}, nil
 }
 
 func (r *Reconciler) invalidSpec(s *scope) *plan.Fault {
-	if err := plan.CheckFrom(plan.Defaulted(s.projection.Spec).Source.From); err != nil {
+	source := plan.Defaulted(s.projection.Spec).Source
+	if err := plan.CheckFrom(source.From); err != nil {
+		return &plan.Fault{Reason: v1alpha1.ReasonInvalidSpec, Message: err.Error()}
+	}
+	if err := plan.CheckUntil(source.From, source.Until); err != nil {
 		return &plan.Fault{Reason: v1alpha1.ReasonInvalidSpec, Message: err.Error()}
 	}
 	if err := resources.CheckMemory(s.projection.Spec.Projector); err != nil {
@@ -46,6 +52,38 @@ func (r *Reconciler) invalidSpec(s *scope) *plan.Fault {
 	return nil
 }
 
+// myClaim is what the Projection may keep: it holds the spec's target already if
+// one of its revisions, whichever, keeps those keys.
+func (s *scope) myClaim(r *Reconciler) plan.Claim {
+	claim := r.specClaim(s.projection)
+	for _, name := range keptRevisions(s.projection) {
+		if terms := s.termsOf(name); terms != nil && covers(targetOf(terms.contract), claim.Target) {
+			claim.Held = true
+		}
+	}
+	return claim
+}
+
+// covers tells whether every key of part belongs to whole.
+func covers(whole, part plan.Target) bool {
+	return whole.Database == part.Database && strings.HasPrefix(part.Prefix, whole.Prefix)
+}
+
+// keptRevisions are the revisions that have keys, or are about to.
+func keptRevisions(p *v1alpha1.Projection) []string {
+	var out []string
+	if p.Status.ActiveRevision == "" {
+		return nil
+	}
+	for _, revision := range p.Status.Revisions {
+		out = append(out, revision.Name)
+	}
+	if !slices.Contains(out, p.Status.ActiveRevision) {
+		out = append(out, p.Status.ActiveRevision)
+	}
+	return out
+}
+
 func (r *Reconciler) specClaim(p *v1alpha1.Projection) plan.Claim {
 	return plan.Claim{
 		Projection: p.Namespace + "/" + p.Name,
@@ -56,7 +94,7 @@ func (r *Reconciler) specClaim(p *v1alpha1.Projection) plan.Claim {
 }
 
 // otherClaims are the targets of all other Projections: the one that each spec
-// names, and where another revision is active also the one that this still keeps.
+// names, and those that its revisions keep, unless there is but the spec's own.
 // The list is only looked at, so it need not be copied.
 func (r *Reconciler) otherClaims(ctx context.Context, p *v1alpha1.Projection) ([]plan.Claim, error) {
 	var list v1alpha1.ProjectionList
@@ -71,10 +109,11 @@ func (r *Reconciler) otherClaims(ctx context.Context, p *v1alpha1.Projection) ([
 		}
 		claim := r.specClaim(other)
 		claims = append(claims, claim)
-		if other.Status.ActiveRevision == "" || claim.Held {
+		kept := keptRevisions(other)
+		if len(kept) == 0 || len(kept) == 1 && claim.Held {
 			continue
 		}
-		held, err := r.activeClaims(ctx, other)
+		held, err := r.keptClaims(ctx, other, kept)
 		if err != nil {
 			return nil, err
 		}
@@ -83,25 +122,25 @@ func (r *Reconciler) otherClaims(ctx context.Context, p *v1alpha1.Projection) ([
 	return claims, nil
 }
 
-// activeClaims are the targets in the contracts of p's active revision.
-func (r *Reconciler) activeClaims(ctx context.Context, p *v1alpha1.Projection) ([]plan.Claim, error) {
+// keptClaims are the targets in the contracts of p's revisions.
+func (r *Reconciler) keptClaims(ctx context.Context, p *v1alpha1.Projection, kept []string) ([]plan.Claim, error) {
 	var list corev1.ConfigMapList
-	err := r.Client.List(ctx, &list, client.InNamespace(p.Namespace), client.MatchingLabels(
-		resources.SelectorLabels(p.Name, p.Status.ActiveRevision, resources.Projector)))
+	err := r.Client.List(ctx, &list, client.InNamespace(p.Namespace), client.MatchingLabels(resources.ProjectionLabels(p.Name)))
 	if err != nil {
 		return nil, err
 	}
 	var claims []plan.Claim
 	for i := range list.Items {
-		document, err := contract.Decode([]byte(list.Items[i].Data[contract.FileName]))
-		if err != nil || document.ReadModel.RedisHash == nil || !controlledBy(&list.Items[i], p.UID) {
+		configMap := &list.Items[i]
+		document, err := contract.Decode([]byte(configMap.Data[contract.FileName]))
+		if err != nil || document.ReadModel.RedisHash == nil || !controlledBy(configMap, p.UID) ||
+			!slices.Contains(kept, configMap.Labels[v1alpha1.RevisionLabel]) {
 			continue
 		}
-		hash := document.ReadModel.RedisHash
 		claims = append(claims, plan.Claim{
 			Projection: p.Namespace + "/" + p.Name,
 			Created:    p.CreationTimestamp.Time,
-			Target:     plan.NewTarget(v1alpha1.URL(hash.Redis.URL), hash.KeyPrefix),
+			Target:     targetOf(document),
 			Held:       true,
 		})
 	}
@@ -116,7 +155,7 @@ var targetChanged = predicate.Funcs{
 		before, ok := e.ObjectOld.(*v1alpha1.Projection)
 		after, ok2 := e.ObjectNew.(*v1alpha1.Projection)
 		return ok && ok2 && (before.Generation != after.Generation ||
-			before.Status.ActiveRevision != after.Status.ActiveRevision)
+			!slices.Equal(keptRevisions(before), keptRevisions(after)))
 	},
 }
 

@@ -1,11 +1,8 @@
 package controllers
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"sync"
 
 	. "github.com/onsi/gomega"
 	appsv1 "k8s.io/api/apps/v1"
@@ -14,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refold-dev/refold/api/v1alpha1"
@@ -30,8 +28,8 @@ type projectors interface {
 	Run(pod *corev1.Pod, document []byte)
 	// Stop ends it; after that it writes nothing.
 	Stop(pod *corev1.Pod)
-	// Drop does what the Job's container does.
-	Drop(document []byte, keep bool) contract.Result
+	// Job does what a Job's container does.
+	Job(args []string, document []byte) contract.Result
 }
 
 // cluster does, when it is stepped, what the Deployment and Job controllers, the
@@ -42,6 +40,8 @@ type cluster struct {
 	podStatus  func(*corev1.Pod) // set: pods never start but are left like this
 	stuckPods  bool              // pods do not go
 	strangers  bool              // pods that nobody owns stay, too
+	holdJobs   bool              // no Job's pod starts
+	slowJobs   bool              // Jobs are said to have ended a step after they have
 }
 
 func newCluster(w *world, p projectors) *cluster { return &cluster{w: w, projectors: p} }
@@ -78,7 +78,7 @@ func (c *cluster) list(lists ...client.ObjectList) {
 
 func (c *cluster) delete(object client.Object) {
 	c.w.t.Helper()
-	c.w.Expect(client.IgnoreNotFound(c.w.client.Delete(c.w.ctx, object, client.GracePeriodSeconds(0)))).To(Succeed())
+	c.w.Expect(client.IgnoreNotFound(c.w.client.Delete(c.w.ctx, object, client.GracePeriodSeconds(0), client.PropagationPolicy("Background")))).To(Succeed())
 }
 
 // stepDeployment gives the Deployment the one pod of its present template, once
@@ -164,16 +164,17 @@ func (c *cluster) document(pod *corev1.Pod) []byte {
 func (c *cluster) stepJobs() {
 	jobs, pods := &batchv1.JobList{}, &corev1.PodList{}
 	c.list(jobs, pods)
-	live := map[string]bool{}
+	live := map[types.UID]bool{}
 	for i := range jobs.Items {
 		job := &jobs.Items[i]
-		live[job.Name] = true
-		if finished, _ := jobFinished(job); !finished && job.DeletionTimestamp == nil {
+		live[job.UID] = true
+		if finished, _ := jobFinished(job); !finished && job.DeletionTimestamp == nil && !c.holdJobs {
 			c.runJob(job)
 		}
 	}
 	for i := range pods.Items {
-		if pod := &pods.Items[i]; !resources.IsProjector(pod.Labels) && !live[pod.Name] {
+		pod := &pods.Items[i]
+		if owner := metav1.GetControllerOfNoCopy(pod); !resources.IsProjector(pod.Labels) && (owner == nil || !live[owner.UID]) {
 			c.delete(pod)
 		}
 	}
@@ -181,20 +182,39 @@ func (c *cluster) stepJobs() {
 
 func (c *cluster) runJob(job *batchv1.Job) {
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
-		Namespace: job.Namespace, Name: job.Name, Labels: job.Spec.Template.Labels,
+		Namespace: job.Namespace, Name: job.Name + "-" + string(job.UID)[:5], Labels: job.Spec.Template.Labels,
 		OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(job, batchv1.SchemeGroupVersion.WithKind("Job"))},
 	}, Spec: *job.Spec.Template.Spec.DeepCopy()}
-	c.w.Expect(c.w.client.Create(c.w.ctx, pod)).To(Succeed())
-	args := pod.Spec.Containers[0].Args
-	result := c.projectors.Drop(c.document(pod), args[len(args)-1] == "--keep=true")
+	switch err := c.w.client.Create(c.w.ctx, pod); {
+	case c.slowJobs && apierrors.IsAlreadyExists(err):
+		c.w.Expect(c.w.client.Get(c.w.ctx, client.ObjectKeyFromObject(pod), pod)).To(Succeed())
+	case err != nil:
+		c.w.t.Fatal(err)
+	}
+	if message := pod.Annotations["result"]; message != "" {
+		c.endPod(job, pod, message)
+		return
+	}
+	result := c.projectors.Job(pod.Spec.Containers[0].Args, c.document(pod))
 	message, err := json.Marshal(result)
 	c.w.Expect(err).NotTo(HaveOccurred())
+	if c.slowJobs {
+		pod.Annotations = map[string]string{"result": string(message)}
+		c.w.Expect(c.w.client.Update(c.w.ctx, pod)).To(Succeed())
+		return
+	}
+	c.endPod(job, pod, string(message))
+}
+
+func (c *cluster) endPod(job *batchv1.Job, pod *corev1.Pod, message string) {
+	var result contract.Result
+	c.w.Expect(json.Unmarshal([]byte(message), &result)).To(Succeed())
 	exit, phase := int32(0), corev1.PodSucceeded
 	if !result.Done {
 		exit, phase = 1, corev1.PodFailed
 	}
 	pod.Status = corev1.PodStatus{Phase: phase, ContainerStatuses: []corev1.ContainerStatus{{Name: "projector",
-		State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: exit, Message: string(message)}}}}}
+		State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: exit, Message: message}}}}}
 	c.w.Expect(c.w.client.Status().Update(c.w.ctx, pod)).To(Succeed())
 	c.finishJob(job, result.Done)
 }
@@ -212,99 +232,4 @@ func (c *cluster) finishJob(job *batchv1.Job, done bool) {
 			Type: kind, Status: corev1.ConditionTrue, LastTransitionTime: now})
 	}
 	c.w.Expect(c.w.client.Status().Update(c.w.ctx, job)).To(Succeed())
-}
-
-// fakeProjectors fold a log of so many events into a ledger that outlives them,
-// and behave towards it as a real read model does.
-type fakeProjectors struct {
-	mu      sync.Mutex
-	runs    map[string][]byte // pod → contract
-	ledgers map[string]*ledger
-	starts  int
-	length  int64                     // of the log
-	change  func(*contract.Partition) // last word on what is reported
-	silent  bool                      // nobody answers
-	dropped []bool                    // keep, for every drop that was done
-	dropErr *contract.Problem
-	asked   []string // pods, in the order of questions
-}
-
-type ledger struct {
-	revision string
-	events   int64
-}
-
-func newFakeProjectors() *fakeProjectors {
-	return &fakeProjectors{runs: map[string][]byte{}, ledgers: map[string]*ledger{}, length: 100}
-}
-
-func (w *world) projectors() *fakeProjectors { return w.cluster.projectors.(*fakeProjectors) }
-
-func (f *fakeProjectors) Run(pod *corev1.Pod, document []byte) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.runs[pod.Name] = document
-	f.starts++
-}
-
-func (f *fakeProjectors) Stop(pod *corev1.Pod) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	delete(f.runs, pod.Name)
-}
-
-func (f *fakeProjectors) Drop(document []byte, keep bool) contract.Result {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.dropErr != nil {
-		return contract.Result{Version: contract.Version, Message: f.dropErr.Message, Problem: f.dropErr}
-	}
-	d, err := contract.Decode(document)
-	if err != nil {
-		return contract.Result{Version: contract.Version, Message: err.Error()}
-	}
-	if !keep {
-		delete(f.ledgers, d.Projection)
-	}
-	f.dropped = append(f.dropped, keep)
-	return contract.Result{Version: contract.Version, Done: true}
-}
-
-func (f *fakeProjectors) Read(_ context.Context, pod *corev1.Pod) (contract.Status, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.asked = append(f.asked, pod.Name)
-	document, runs := f.runs[pod.Name]
-	if !runs || f.silent {
-		return contract.Status{}, errors.New("connection refused")
-	}
-	d, err := contract.Decode(document)
-	if err != nil {
-		return contract.Status{}, err
-	}
-	p := f.fold(d)
-	if f.change != nil {
-		f.change(&p)
-	}
-	return contract.Status{Version: contract.Version, Projection: d.Projection, Revision: d.Revision,
-		Contract: resources.ContractHash(document), Partitions: []contract.Partition{p}}, nil
-}
-
-func (f *fakeProjectors) fold(d contract.Document) contract.Partition {
-	l := f.ledgers[d.Projection]
-	if l == nil || l.events == 0 {
-		l = &ledger{revision: d.Revision}
-		f.ledgers[d.Projection] = l
-	}
-	p := contract.Partition{Stream: d.Source.Stream, State: contract.StateLive, History: contract.HistoryComplete, LagEvents: -1}
-	if l.revision != d.Revision {
-		p.State = contract.StateHalted
-		p.Problem = &contract.Problem{Reason: contract.ReasonReplayNeeded, Permanent: true,
-			Message: "the model was folded by another revision", Remedy: "Put the old spec back"}
-		return p
-	}
-	l.events = f.length
-	p.Claimed, p.CaughtUp = true, true
-	p.Events, p.Position, p.LagEvents = l.events, fmt.Sprintf("1795412031120-%d", l.events), 0
-	return p
 }

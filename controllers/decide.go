@@ -5,32 +5,18 @@ import (
 	"reflect"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/refold-dev/refold/api/v1alpha1"
 	"github.com/refold-dev/refold/controllers/plan"
-	"github.com/refold-dev/refold/controllers/resources"
 	"github.com/refold-dev/refold/projector/contract"
 )
 
-// decide asks plan what must run, and finds the contract for it.
+// decide asks plan what must be, and records it.
 func (r *Reconciler) decide(_ context.Context, s *scope) (ctrl.Result, error) {
-	status := s.projection.Status
-	s.decision = plan.Decide(plan.Input{
-		Desired: s.desired.Revision,
-		Active:  status.ActiveRevision,
-		Folded:  s.folded(),
-		Refused: s.stateOf(s.desired.Revision) == v1alpha1.RevisionFailed,
-		Invalid: s.invalid,
-		Rival:   s.rival,
-		Target:  plan.TargetOf(&s.projection.Spec),
-		Suspend: s.projection.Spec.Suspend,
-	})
-	if s.decision.Run != "" {
-		s.findContract(s.decision.Run)
-	}
+	now := r.Clock.Now()
+	s.decision = plan.Next(s.input(now))
+	r.record(s, now)
 	s.sayDecision()
 	return ctrl.Result{}, nil
 }
@@ -45,129 +31,69 @@ func (s *scope) sayDecision() {
 	}
 }
 
-// folded is what is known of the active revision: what its projector says now,
-// else what it said last.
-func (s *scope) folded() plan.Folded {
-	if reading, ok := s.readings[s.projection.Status.ActiveRevision]; ok && reading.claimed() {
-		if reading.partition().Events > 0 {
-			return plan.FoldedSome
-		}
-		return plan.FoldedNothing
-	}
-	if s.projection.Status.Events > 0 {
-		return plan.FoldedSome
-	}
-	return plan.FoldedNothingYet
-}
-
-func (s *scope) stateOf(revision string) v1alpha1.RevisionState {
-	for _, known := range s.projection.Status.Revisions {
-		if known.Name == revision {
-			return known.State
-		}
-	}
-	return ""
-}
-
-// findContract sets running and document for a revision. The spec's own is
-// rendered; of another one the contract that it runs by is taken, and brought up
-// to date in what is not part of the fold. The bytes of a contract that says the
-// same are kept, so that a new operator that writes them differently rolls no pod.
-func (s *scope) findContract(revision string) {
-	current := s.contractOf(revision)
-	running, err := contract.Decode(current)
-	known := err == nil && running.Revision == revision
-	switch {
-	case revision == s.desired.Revision:
-		s.running = s.desired
-	case known:
-		s.running = resources.CarryOver(running, s.desired)
-	default:
-		return
-	}
-	s.document = current
-	if !known || !reflect.DeepEqual(running, s.running) {
-		s.document = resources.Encode(s.running)
+// input gathers what a decision rests on.
+func (s *scope) input(now time.Time) plan.Input {
+	status := &s.projection.Status
+	return plan.Input{
+		Now:         now,
+		Desired:     s.desired.Revision,
+		Spec:        plan.ReplaySpecOf(s.projection.Spec),
+		Store:       databaseOf(s.desired),
+		Invalid:     s.invalid,
+		Rival:       s.rival,
+		Target:      plan.TargetOf(&s.projection.Spec),
+		Active:      status.ActiveRevision,
+		Publication: status.Publications,
+		Known:       s.known(),
+		History:     s.history(),
 	}
 }
 
-// contractOf finds the contract that a revision runs by: in the ConfigMap that
-// its Deployment mounts, in the copy on the Deployment, in any ConfigMap of the
-// revision, or in memory.
-func (s *scope) contractOf(revision string) []byte {
-	deployment := s.deployment(resources.DeploymentName(s.projection.Name, revision))
-	if deployment != nil {
-		if configMap := s.configMap(mountedContract(deployment)); configMap != nil && s.genuine(configMap) {
-			return []byte(configMap.Data[contract.FileName])
-		}
-		if text := deployment.Annotations[resources.ContractAnnotation]; text != "" {
-			return []byte(text)
-		}
+// databaseOf is the server and database of the read model.
+func databaseOf(d contract.Document) string { return targetOf(d).Database }
+
+func targetOf(d contract.Document) plan.Target {
+	hash := d.ReadModel.RedisHash
+	if hash == nil {
+		return plan.Target{}
 	}
-	if configMap := s.newestContract(revision); configMap != nil {
-		return []byte(configMap.Data[contract.FileName])
-	}
-	if s.memory.revision == revision {
-		return s.memory.document
-	}
-	return nil
+	return plan.NewTarget(v1alpha1.URL(hash.Redis.URL), hash.KeyPrefix)
 }
 
-func (s *scope) newestContract(revision string) *corev1.ConfigMap {
-	var newest *corev1.ConfigMap
-	for i := range s.configMaps {
-		configMap := &s.configMaps[i]
-		if configMap.Labels[v1alpha1.RevisionLabel] == revision && s.genuine(configMap) &&
-			(newest == nil || newest.CreationTimestamp.Before(&configMap.CreationTimestamp)) {
-			newest = configMap
-		}
+// history is what the active revision's projector says of the log, if the spec
+// names the same one; else it says nothing of a replay.
+func (s *scope) history() plan.HistoryStatus {
+	active := s.termsOf(s.projection.Status.ActiveRevision)
+	if active == nil || !sameLog(active.contract.Source, s.desired.Source) {
+		return plan.HistoryUnknown
 	}
-	return newest
+	reading, ok := s.readings[active.contract.Revision]
+	if !ok {
+		return plan.HistoryUnknown
+	}
+	switch reading.partition().History {
+	case contract.HistoryComplete:
+		return plan.HistoryComplete
+	case contract.HistoryIncomplete:
+		return plan.HistoryIncomplete
+	}
+	return plan.HistoryUnknown
 }
 
-// genuine tells a contract from one that somebody has put in its place: its name
-// holds the hash of its content.
-func (s *scope) genuine(configMap *corev1.ConfigMap) bool {
-	return configMap.Name == resources.ConfigMapName(s.projection.Name,
-		configMap.Labels[v1alpha1.RevisionLabel], []byte(configMap.Data[contract.FileName]))
+func sameLog(a, b contract.Source) bool {
+	return a.Redis.URL == b.Redis.URL && a.Stream == b.Stream && a.From == b.From
 }
 
-// mountedContract is the name of the ConfigMap that a Deployment's pods mount.
-func mountedContract(deployment *appsv1.Deployment) string {
-	for _, volume := range deployment.Spec.Template.Spec.Volumes {
-		if volume.ConfigMap != nil {
-			return volume.ConfigMap.Name
-		}
+// sameFold tells a replay that was asked for from one of another fold.
+func sameFold(a, b contract.Document) bool {
+	b.Revision, b.ErrorPolicy, b.Replay = a.Revision, a.ErrorPolicy, a.Replay
+	b.Source.Redis, b.UID = a.Source.Redis, a.UID
+	if a.ReadModel.RedisHash == nil || b.ReadModel.RedisHash == nil {
+		return false
 	}
-	return ""
-}
-
-// patience is how long a pod may outlive its grace period before the next
-// revision starts without waiting for it; the read model's epoch then keeps
-// the two apart.
-const patience = time.Minute
-
-// retire removes the Deployments of revisions that are not to run, and waits for
-// their pods, so that no two revisions are seen to contend for the read model.
-func (r *Reconciler) retire(ctx context.Context, s *scope) (ctrl.Result, error) {
-	keep := resources.DeploymentName(s.projection.Name, s.decision.Run)
-	for i := range s.deployments {
-		if s.deployments[i].Name == keep && s.decision.Run != "" {
-			continue
-		}
-		if err := r.remove(ctx, &s.deployments[i], "Deployment"); err != nil {
-			return ctrl.Result{}, err
-		}
-	}
-	for _, pod := range s.projectorPods("") {
-		if pod.Labels[v1alpha1.RevisionLabel] != s.decision.Run && !r.overdue(pod) {
-			s.progress(v1alpha1.ReasonReplacing, "the projector of a revision that gives way is being stopped")
-			return s.end(pollSoon)
-		}
-	}
-	return ctrl.Result{}, nil
-}
-
-func (r *Reconciler) overdue(pod *corev1.Pod) bool {
-	return pod.DeletionTimestamp != nil && r.Clock.Since(pod.DeletionTimestamp.Time) > patience
+	hash := *b.ReadModel.RedisHash
+	same := hash.Redis.URL == a.ReadModel.RedisHash.Redis.URL
+	hash.Redis = a.ReadModel.RedisHash.Redis
+	b.ReadModel.RedisHash = &hash
+	return same && reflect.DeepEqual(a, b)
 }

@@ -3,6 +3,9 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -63,9 +66,25 @@ func (r *Reconciler) abandon(ctx context.Context, s *scope, why string) (ctrl.Re
 
 // leftovers names everything outside the cluster that is the Projection's.
 func (s *scope) leftovers() string {
-	model, source := s.running.ReadModel.RedisHash, s.running.Source
-	return fmt.Sprintf("at %s the keys %s* and the ledger refold:{%s}*; at %s the consumer group refold:%s:%s of the stream %s",
-		model.Redis.URL, model.KeyPrefix, s.name(), source.Redis.URL, s.name(), s.running.Revision, source.Stream)
+	var out []string
+	for _, name := range s.leftRevisions() {
+		terms := s.termsOf(name)
+		if terms == nil || terms.contract.ReadModel.RedisHash == nil {
+			continue
+		}
+		model, source := terms.contract.ReadModel.RedisHash, terms.contract.Source
+		out = append(out, fmt.Sprintf("at %s the keys %s* and ~%s:%s* and the ledger refold:{%s}*; at %s the consumer group refold:%s:%s of the stream %s",
+			model.Redis.URL, model.KeyPrefix, name, model.KeyPrefix, s.name(), source.Redis.URL, s.name(), name, source.Stream))
+	}
+	return strings.Join(out, "; ")
+}
+
+// leftRevisions are all that are known, else the spec's.
+func (s *scope) leftRevisions() []string {
+	if names := s.revisionNames(); len(names) > 0 {
+		return names
+	}
+	return []string{s.desired.Revision}
 }
 
 // mayHaveClaimed tells whether a projector was ever started; what was started may
@@ -91,19 +110,27 @@ func (r *Reconciler) removeFinalizer(ctx context.Context, s *scope) (ctrl.Result
 	return s.end(0)
 }
 
-// stop ends the projector and waits for its pods: what still folds would make
-// anew what is being dropped.
+// stop ends the projectors and the Jobs of replays, and waits for the former's
+// pods: what still folds would make anew what is being dropped.
 func (r *Reconciler) stop(ctx context.Context, s *scope) (ctrl.Result, error) {
 	if s.projection.Status.ActiveRevision == "" {
 		if _, err := r.readProjectors(ctx, s); err != nil {
 			return ctrl.Result{}, err
 		}
+		s.recordClaim()
 	}
 	s.findDropContract()
-	s.memory.revision, s.memory.document = s.running.Revision, s.document
+	s.rememberContracts()
 	for i := range s.deployments {
 		if err := r.remove(ctx, &s.deployments[i], "Deployment"); err != nil {
 			return ctrl.Result{}, err
+		}
+	}
+	for i := range s.jobs {
+		if job := &s.jobs[i]; s.endsWithReplay(job) {
+			if err := r.remove(ctx, job, "Job"); err != nil {
+				return ctrl.Result{}, err
+			}
 		}
 	}
 	for _, pod := range s.projectorPods("") {
@@ -115,14 +142,39 @@ func (r *Reconciler) stop(ctx context.Context, s *scope) (ctrl.Result, error) {
 	return ctrl.Result{}, nil
 }
 
-// findDropContract finds the contract of what is to be dropped: the active
+// endsWithReplay tells a Job of a replay from one of the deletion.
+func (s *scope) endsWithReplay(job *batchv1.Job) bool {
+	return isReplayJob(job) && !slices.ContainsFunc(s.removals(""), func(r removal) bool { return r.mine(job) })
+}
+
+// recordClaim makes a revision the active one whose projector has claimed the read
+// model, where status does not know any.
+func (s *scope) recordClaim() {
+	for _, name := range slices.Sorted(maps.Keys(s.readings)) {
+		if found := s.readings[name]; found.claimed() && (s.projection.Status.ActiveRevision == "" || found.partition().Published) {
+			s.projection.Status.ActiveRevision = name
+			recordProgress(&s.projection.Status, found.partition())
+		}
+	}
+}
+
+// rememberContracts helps where objects go before the Projection does.
+func (s *scope) rememberContracts() {
+	for _, name := range s.revisionNames() {
+		if terms := s.termsOf(name); terms != nil {
+			s.memory.documents[name] = terms.document
+		}
+	}
+}
+
+// findDropContract finds the contract by which all is dropped: the active
 // revision's, else the spec's.
 func (s *scope) findDropContract() {
 	if active := s.projection.Status.ActiveRevision; active != "" {
-		s.findContract(active)
+		s.dropping = s.termsOf(active)
 	}
-	if s.document == nil {
-		s.findContract(s.desired.Revision)
+	if s.dropping == nil {
+		s.dropping = s.termsOf(s.desired.Revision)
 	}
 }
 
@@ -152,8 +204,8 @@ func (s *scope) isStalledNow() bool {
 
 func (s *scope) dropInput(image string, attempt int) resources.Input {
 	return resources.Input{
-		Document: s.document,
-		Contract: s.running,
+		Document: s.dropping.document,
+		Contract: s.dropping.contract,
 		Image:    image,
 		Keep:     s.projection.Spec.DeletionPolicy != v1alpha1.DeletionDelete,
 		Attempt:  attempt,

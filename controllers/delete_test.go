@@ -70,16 +70,15 @@ func TestDeletionOfWhatNeverStartedNeedsNoJob(t *testing.T) {
 
 func TestDeletionDropsWhatTheActiveRevisionMade(t *testing.T) {
 	w := newWorld(t)
-	p := w.ready(func(p *v1alpha1.Projection) { p.Spec.DeletionPolicy = v1alpha1.DeletionDelete })
+	p := w.ready(manual, func(p *v1alpha1.Projection) { p.Spec.DeletionPolicy = v1alpha1.DeletionDelete })
 	w.edit(p, func(p *v1alpha1.Projection) { p.Spec.ReadModel.RedisHash.KeyPrefix = "other:" })
 	w.settle(p)
-	w.expectStalled(p, contract.ReasonReplayNeeded)
+	w.Expect(w.condition(p, v1alpha1.ConditionHeld)).NotTo(BeNil())
+	revision := p.Status.ActiveRevision
 	w.projectors().dropErr = redisAway
 	w.delete(p)
 	w.until(p, func() bool { return len(w.jobs()) > 0 })
-	for _, configMap := range w.contracts() {
-		w.Expect(configMap.Data[contract.FileName]).To(ContainSubstring(`"keyPrefix": "user:"`))
-	}
+	w.Expect(w.jobs()[0].Labels).To(HaveKeyWithValue(v1alpha1.RevisionLabel, revision))
 }
 
 // until lets operator and cluster take turns until what is asked for holds.

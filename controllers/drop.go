@@ -4,8 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strconv"
-	"time"
+	"slices"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -18,33 +17,86 @@ import (
 )
 
 // drop runs a Job that removes what Refold made on the servers, again and again
-// until one succeeds, and then lets the Projection go.
+// until one succeeds, and then lets the Projection go. Revisions on other servers
+// go first, by Jobs of their own: what the last one cannot reach would be forgotten.
 func (r *Reconciler) drop(ctx context.Context, s *scope) (ctrl.Result, error) {
 	if !s.mayHaveClaimed() {
 		return r.letGo(ctx, s, "nothing was made that would have to be removed")
 	}
-	job := s.newestJob()
+	for _, job := range s.removals(r.Image) {
+		if result, err := r.removeBy(ctx, s, job); err != nil || s.ended {
+			return result, err
+		}
+	}
+	return r.letGo(ctx, s, "what Refold made is removed; deletionPolicy: "+string(s.projection.Spec.DeletionPolicy))
+}
+
+// removal is one Job of a deletion; it is built anew for each try.
+type removal struct {
+	terms *terms
+	build func(attempt int) *batchv1.Job
+	mine  func(*batchv1.Job) bool
+	spare bool // no projector was ever seen to claim what it removes
+}
+
+// removals are the Jobs of a deletion, in their order.
+func (s *scope) removals(image string) []removal {
+	var out []removal
+	for _, name := range s.revisionNames() {
+		terms := s.termsOf(name)
+		if terms == nil || s.dropping == nil || databaseOf(terms.contract) == databaseOf(s.dropping.contract) {
+			continue
+		}
+		out = append(out, removal{terms,
+			func(attempt int) *batchv1.Job {
+				return resources.RetireJob(s.projection, resources.Input{Document: terms.document, Contract: terms.contract,
+					Image: image, Attempt: attempt, Published: true})
+			},
+			func(job *batchv1.Job) bool {
+				return resources.ComponentOf(job.Labels) == resources.Retire && job.Labels[v1alpha1.RevisionLabel] == name &&
+					slices.Contains(argsOf(job), "--published")
+			},
+			!s.everClaimed(name),
+		})
+	}
+	return append(out, removal{s.dropping,
+		func(attempt int) *batchv1.Job { return resources.DropJob(s.projection, s.dropInput(image, attempt)) },
+		func(job *batchv1.Job) bool { return resources.ComponentOf(job.Labels) == resources.Drop },
+		false,
+	})
+}
+
+func (s *scope) everClaimed(revision string) bool {
+	status := revisionIn(&s.projection.Status, revision)
+	return status != nil && status.LastAckedID != ""
+}
+
+// removeBy takes one removal a step further; it ends the pass unless it is done.
+func (r *Reconciler) removeBy(ctx context.Context, s *scope, next removal) (ctrl.Result, error) {
+	job := s.newestJob(next.mine)
 	switch finished, succeeded := jobFinished(job); {
 	case succeeded:
-		return r.letGo(ctx, s, "what Refold made is removed; deletionPolicy: "+string(s.projection.Spec.DeletionPolicy))
+		return ctrl.Result{}, nil
+	case finished && next.spare && attemptOf(job) >= crashes: // its server may not even exist
+		return ctrl.Result{}, nil
 	case r.hopeless(s, job):
 		return r.abandon(ctx, s, "no projector was ever seen to take over the read model, and removal did not succeed within a minute")
 	case job == nil:
-		return r.startDrop(ctx, s, 1)
+		return r.startDrop(ctx, s, next, 1)
 	case !finished:
 		s.sayDropping()
 		return s.end(pollSoon)
 	default:
-		return r.retryDrop(ctx, s, job)
+		return r.retryDrop(ctx, s, next, job)
 	}
 }
 
 // startDrop makes sure that the contract is there, and starts a Job.
-func (r *Reconciler) startDrop(ctx context.Context, s *scope, attempt int) (ctrl.Result, error) {
-	configMap := resources.ConfigMap(s.projection, s.running.Revision, s.document)
+func (r *Reconciler) startDrop(ctx context.Context, s *scope, next removal, attempt int) (ctrl.Result, error) {
+	configMap := resources.ConfigMap(s.projection, next.terms.contract.Revision, next.terms.document)
 	err := r.apply(ctx, s, configMap, asObject(s.configMap(configMap.Name)))
 	if err == nil {
-		err = r.apply(ctx, s, resources.DropJob(s.projection, s.dropInput(r.Image, attempt)), nil)
+		err = r.apply(ctx, s, next.build(attempt), nil)
 	}
 	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
 		return r.abandon(ctx, s, "the namespace is being deleted")
@@ -57,42 +109,6 @@ func (r *Reconciler) startDrop(ctx context.Context, s *scope, attempt int) (ctrl
 	}
 	s.progress(v1alpha1.ReasonDeleting, "what Refold made is being removed")
 	return s.end(pollSoon)
-}
-
-func (s *scope) newestJob() *batchv1.Job {
-	var newest *batchv1.Job
-	for i := range s.jobs {
-		if newest == nil || attemptOf(newest) < attemptOf(&s.jobs[i]) {
-			newest = &s.jobs[i]
-		}
-	}
-	return newest
-}
-
-func attemptOf(job *batchv1.Job) int {
-	n, err := strconv.Atoi(job.Annotations[resources.AttemptAnnotation])
-	if err != nil {
-		return 0
-	}
-	return n
-}
-
-func jobFinished(job *batchv1.Job) (finished, succeeded bool) {
-	if job == nil {
-		return false, false
-	}
-	for _, condition := range job.Status.Conditions {
-		if condition.Status != corev1.ConditionTrue {
-			continue
-		}
-		switch condition.Type {
-		case batchv1.JobComplete:
-			return true, true
-		case batchv1.JobFailed:
-			return true, false
-		}
-	}
-	return false, false
 }
 
 // sayDropping tells how the Job fares: what its pod lacks, what the last try has
@@ -142,27 +158,19 @@ func terminationMessage(terminated *corev1.ContainerStateTerminated) string {
 	if err := json.Unmarshal([]byte(terminated.Message), &result); err != nil {
 		return fmt.Sprintf("the Job's container ended with exit code %d.", terminated.ExitCode)
 	}
-	if result.Problem != nil {
-		return sentence(problemVerdict(*result.Problem).Message)
-	}
-	return sentence(result.Message)
+	return resultMessage(result)
 }
-
-const (
-	firstBackoff = 10 * time.Second
-	maxBackoff   = 5 * time.Minute
-)
 
 // retryDrop starts the next Job when the failed one's backoff is over. The failed
 // one is removed only after that: it carries the count.
-func (r *Reconciler) retryDrop(ctx context.Context, s *scope, failed *batchv1.Job) (ctrl.Result, error) {
+func (r *Reconciler) retryDrop(ctx context.Context, s *scope, next removal, failed *batchv1.Job) (ctrl.Result, error) {
 	message := s.dropMessage()
 	if message == "" {
 		message = "the Job that removes what Refold made has failed."
 	}
 	s.stall(v1alpha1.ReasonDropFailed, message+" "+s.abandonHint())
 	for i := range s.jobs {
-		if s.jobs[i].Name != failed.Name {
+		if s.jobs[i].Name != failed.Name && next.mine(&s.jobs[i]) {
 			if err := r.remove(ctx, &s.jobs[i], "Job"); err != nil {
 				return ctrl.Result{}, err
 			}
@@ -172,22 +180,5 @@ func (r *Reconciler) retryDrop(ctx context.Context, s *scope, failed *batchv1.Jo
 	if wait := backoff(attempt) - r.Clock.Since(finishedAt(failed)); wait > 0 {
 		return s.end(min(wait, pollLive))
 	}
-	return r.startDrop(ctx, s, attempt+1)
-}
-
-func backoff(attempt int) time.Duration {
-	wait := firstBackoff
-	for range min(attempt-1, 10) {
-		wait = min(wait*2, maxBackoff)
-	}
-	return wait
-}
-
-func finishedAt(job *batchv1.Job) time.Time {
-	for _, condition := range job.Status.Conditions {
-		if condition.Type == batchv1.JobFailed {
-			return condition.LastTransitionTime.Time
-		}
-	}
-	return job.CreationTimestamp.Time
+	return r.startDrop(ctx, s, next, attempt+1)
 }

@@ -16,36 +16,41 @@ import (
 	"github.com/refold-dev/refold/projector/contract"
 )
 
-// judge says what the pass comes to, if no phase before has: from the Deployment
-// over the pod to the projector, the first that is not as it should be speaks.
+// judge says what the pass comes to, if no phase before has.
 func (r *Reconciler) judge(_ context.Context, s *scope) (ctrl.Result, error) {
-	if s.verdict != nil {
-		return ctrl.Result{}, nil
+	if s.verdict == nil {
+		r.judgePhase(s)
 	}
-	deployment := s.deployment(resources.DeploymentName(s.projection.Name, s.decision.Run))
-	pod := newestPod(s.projectorPods(s.decision.Run))
-	s.judgeDeployment(deployment)
-	if pod == nil {
-		s.progress(s.startReason(), "the projector's pod is being started")
-		return ctrl.Result{}, nil
-	}
-	r.judgePod(s, pod)
-	s.judgeRollout(deployment)
-	s.judgeProjector()
 	return ctrl.Result{}, nil
 }
 
+// judgeRevision looks from the Deployment over the pod to the projector: the first
+// that is not as it should be speaks.
+func (r *Reconciler) judgeRevision(s *scope, revision string) {
+	deployment := s.deployment(resources.DeploymentName(s.projection.Name, revision))
+	pod := newestPod(s.projectorPods(revision))
+	s.judgeDeployment(revision, deployment)
+	if pod == nil {
+		s.progress(s.startReason(revision), "the projector's pod is being started")
+		return
+	}
+	r.judgePod(s, revision, pod)
+	s.judgeRollout(revision, deployment)
+	s.judgeProjector(revision)
+}
+
 // startReason tells a first start from the replacement of a pod.
-func (s *scope) startReason() string {
-	if s.stateOf(s.decision.Run) == v1alpha1.RevisionActive {
+func (s *scope) startReason(revision string) string {
+	step := s.step(revision)
+	if step != nil && step.State == v1alpha1.RevisionActive {
 		return v1alpha1.ReasonRollingProjectors
 	}
 	return v1alpha1.ReasonStarting
 }
 
-func (s *scope) judgeDeployment(deployment *appsv1.Deployment) {
+func (s *scope) judgeDeployment(revision string, deployment *appsv1.Deployment) {
 	if deployment == nil {
-		s.progress(s.startReason(), "the projector's Deployment is being made")
+		s.progress(s.startReason(revision), "the projector's Deployment is being made")
 		return
 	}
 	for _, condition := range deployment.Status.Conditions {
@@ -56,8 +61,8 @@ func (s *scope) judgeDeployment(deployment *appsv1.Deployment) {
 }
 
 // judgePod speaks where the pod explains why its projector does not.
-func (r *Reconciler) judgePod(s *scope, pod *corev1.Pod) {
-	_, answers := s.readings[s.decision.Run]
+func (r *Reconciler) judgePod(s *scope, revision string, pod *corev1.Pod) {
+	_, answers := s.readings[revision]
 	if answers {
 		return
 	}
@@ -66,10 +71,10 @@ func (r *Reconciler) judgePod(s *scope, pod *corev1.Pod) {
 		return
 	}
 	if !containerRuns(pod) {
-		s.progress(s.startReason(), "the projector's container is being started")
+		s.progress(s.startReason(revision), "the projector's container is being started")
 		return
 	}
-	if r.blip(s, pod) {
+	if r.blip(s, revision, pod) {
 		s.say(lastVerdict(s.before))
 		return
 	}
@@ -85,50 +90,39 @@ const (
 
 // blip tells whether an unanswered question may be passed over: the projector was
 // well a moment ago, and the kubelet finds it ready still.
-func (r *Reconciler) blip(s *scope, pod *corev1.Pod) bool {
+func (r *Reconciler) blip(s *scope, revision string, pod *corev1.Pod) bool {
 	ready := meta.FindStatusCondition(s.before.Status.Conditions, v1alpha1.ConditionReady)
 	if ready == nil || ready.Status != "True" || ready.ObservedGeneration != s.projection.Generation || !podReady(pod) {
 		return false
 	}
-	if s.memory.lastRead.IsZero() {
-		s.memory.lastRead = r.Clock.Now()
+	if s.memory.lastRead[revision].IsZero() {
+		s.memory.lastRead[revision] = r.Clock.Now()
 	}
-	return r.Clock.Since(s.memory.lastRead) < blipTolerance
+	return r.Clock.Since(s.memory.lastRead[revision]) < blipTolerance
 }
 
 // judgeRollout waits until the pod that answers is the one that was asked for.
-func (s *scope) judgeRollout(deployment *appsv1.Deployment) {
-	_, current := s.current()
+func (s *scope) judgeRollout(revision string, deployment *appsv1.Deployment) {
 	observed := deployment != nil && deployment.Status.ObservedGeneration >= deployment.Generation &&
 		deployment.Status.UpdatedReplicas > 0
-	if !current || !observed {
-		s.progress(s.startReason(), "the projector's pod is being replaced; no event is folded twice")
+	if !s.upToDate(revision) || !observed {
+		s.progress(s.startReason(revision), "the projector's pod is being replaced; no event is folded twice")
 	}
 }
 
 // judgeProjector hands through what the projector says of itself.
-func (s *scope) judgeProjector() {
-	found, _ := s.current()
-	p := found.partition()
+func (s *scope) judgeProjector(revision string) {
+	p := s.readings[revision].partition()
 	if p.Problem != nil {
 		s.say(problemVerdict(*p.Problem))
 		return
 	}
 	switch p.State {
-	case contract.StateLive, contract.StateCatchingUp:
-		s.judgeFolding()
+	case contract.StateLive, contract.StateCatchingUp, contract.StateHolding, contract.StateCompleted:
+		s.judgeFolding(revision, p)
 	default:
 		s.progress(v1alpha1.ReasonClaiming, "the projector takes over the read model")
 	}
-}
-
-func (s *scope) judgeFolding() {
-	if s.stateOf(s.running.Revision) != v1alpha1.RevisionActive {
-		s.progress(v1alpha1.ReasonBuilding, fmt.Sprintf("history is folded from %s on; status.lagEvents says how much is left", s.running.Source.From))
-		return
-	}
-	s.say(verdict{Type: v1alpha1.ConditionReady, Reason: v1alpha1.ReasonFolding, Message: fmt.Sprintf(
-		"revision %s folds stream %s", s.running.Revision, s.running.Source.Stream)})
 }
 
 // sentence ends in a full stop.

@@ -28,14 +28,13 @@ type namedRevision struct {
 type remembered struct {
 	checked    string // the revision whose reducer was compiled last
 	checkError error
-	lastRead   time.Time // when the projector last answered
-	lastWrite  time.Time // when progress was last written to status
-	revision   string    // of document
-	document   []byte    // the contract that was applied last
+	lastRead   map[string]time.Time // when the projector of a revision last answered
+	lastWrite  time.Time            // when progress was last written to status
+	documents  map[string][]byte    // the contract that was applied last, by revision
 }
 
 func (m *memory) of(uid types.UID) *remembered {
-	v, _ := m.byUID.LoadOrStore(uid, &remembered{})
+	v, _ := m.byUID.LoadOrStore(uid, &remembered{lastRead: map[string]time.Time{}, documents: map[string][]byte{}})
 	return v.(*remembered)
 }
 

@@ -70,6 +70,24 @@ func controlledBy(object metav1.Object, uid types.UID) bool {
 	return owner != nil && owner.UID == uid
 }
 
+// labels are those of all objects that belong to a revision.
+func (c *children) labels() []map[string]string {
+	var out []map[string]string
+	for i := range c.deployments {
+		out = append(out, c.deployments[i].Labels)
+	}
+	for i := range c.configMaps {
+		out = append(out, c.configMaps[i].Labels)
+	}
+	for i := range c.jobs {
+		out = append(out, c.jobs[i].Labels)
+	}
+	for i := range c.pods {
+		out = append(out, c.pods[i].Labels)
+	}
+	return out
+}
+
 // projectorPods are the pods of projectors of one revision, "" for all.
 func (c *children) projectorPods(revision string) []*corev1.Pod {
 	var out []*corev1.Pod

@@ -32,7 +32,11 @@ func TestAProjectionBecomesReadyAndMirrorsItsProjector(t *testing.T) {
 	w.Expect(p.Status.Events).To(BeEquivalentTo(100))
 	w.Expect(p.Status.LagEvents).To(HaveValue(BeEquivalentTo(0)))
 	w.Expect(p.Status.Revisions).To(Equal([]v1alpha1.RevisionStatus{
-		{Name: p.Status.ActiveRevision, State: v1alpha1.RevisionActive, LastAckedID: "1795412031120-100"}}))
+		{Name: p.Status.ActiveRevision, State: v1alpha1.RevisionActive, LastAckedID: "1795412031120-100",
+			PromotedAt: p.Status.Revisions[0].PromotedAt}}))
+	w.Expect(p.Status.Replays).To(HaveLen(1))
+	w.Expect(p.Status.Replays[0]).To(And(HaveField("Cause", v1alpha1.CauseFirstBuild), HaveField("Outcome", v1alpha1.OutcomePromoted),
+		HaveField("FromID", "0-0"), HaveField("ToID", "1795412031120-100"), HaveField("Events", BeEquivalentTo(100))))
 	w.Expect(p.Status.Partitions).To(HaveLen(1))
 	w.Expect(meta.IsStatusConditionTrue(p.Status.Conditions, v1alpha1.ConditionCaughtUp)).To(BeTrue())
 	w.Expect(meta.IsStatusConditionTrue(p.Status.Conditions, v1alpha1.ConditionHistoryComplete)).To(BeTrue())

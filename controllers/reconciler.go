@@ -68,11 +68,12 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (result ct
 		r.checkSpec,
 		r.readProjectors,
 		r.decide,
-		r.retire,
-		r.applyContract,
-		r.applyDeployment,
-		r.judge,
+		r.stopOthers,
 		r.collectGarbage,
+		r.collectJobs,
+		r.applyRevisions,
+		r.runJob,
+		r.judge,
 	)
 }
 

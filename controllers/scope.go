@@ -27,9 +27,9 @@ type scope struct {
 	invalid    *plan.Fault          // checkSpec
 	rival      string               // checkSpec
 	readings   map[string]reading   // readProjectors, stop; by revision
+	terms      map[string]*terms    // observe; ask termsOf
 	decision   plan.Decision        // decide
-	running    contract.Document    // decide; of decision.Run, zero if there is none
-	document   []byte               // decide; running, encoded; nil if there is none
+	dropping   *terms               // stop, giveUp: by which all is dropped
 	verdict    *verdict             // say
 	ended      bool                 // end: no later phase runs
 	gone       bool                 // the Projection needs no status any more

@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -15,15 +16,17 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/refold-dev/refold/api/v1alpha1"
+	"github.com/refold-dev/refold/controllers/plan"
 	"github.com/refold-dev/refold/projector/contract"
 )
 
 // How soon a Projection is looked at again, and how often its progress is
 // written at most.
 const (
-	pollSoon     = 2 * time.Second  // on the way, or behind
-	pollLive     = 10 * time.Second // at the tail, or until a person acts
-	pollConflict = time.Minute      // a watch tells sooner
+	pollNow      = 100 * time.Millisecond // a step is written down, and can be taken
+	pollSoon     = 2 * time.Second        // on the way, or behind
+	pollLive     = 10 * time.Second       // at the tail, or until a person acts
+	pollConflict = time.Minute            // a watch tells sooner
 )
 
 // summarize ends every pass: it turns what the phases have said into conditions,
@@ -48,7 +51,7 @@ func (r *Reconciler) summarize(ctx context.Context, s *scope, result ctrl.Result
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	return s.comeBack(result)
+	return s.comeBack(r.Clock.Now(), result)
 }
 
 // passesByItself tells errors of a world that has moved on: newer objects, or a
@@ -95,10 +98,12 @@ func (s *scope) conclude(now time.Time) {
 	w.set(v1alpha1.ConditionReady, truth(v.Type == v1alpha1.ConditionReady), v.Reason, v.Message)
 	w.setAbnormal(v1alpha1.ConditionReconciling, v)
 	w.setAbnormal(v1alpha1.ConditionStalled, v)
+	w.setHeld(v)
 	w.setFinding(v1alpha1.ConditionCaughtUp, s.caughtUp())
 	w.setFinding(v1alpha1.ConditionHistoryComplete, s.historyComplete())
 	s.projection.Status.ObservedGeneration = s.projection.Generation
-	if v.Reason == v1alpha1.ReasonSuspended && len(s.readings) == 0 {
+	atRest := v.Reason == v1alpha1.ReasonSuspended || v.Reason == v1alpha1.ReasonCompleted
+	if atRest && len(s.readings) == 0 {
 		s.projection.Status.LagEvents, s.projection.Status.LagSeconds = nil, nil
 	}
 }
@@ -123,6 +128,15 @@ func (w conditionWriter) setAbnormal(kind string, v verdict) {
 		return
 	}
 	meta.RemoveStatusCondition(w.conditions, kind)
+}
+
+// setHeld keeps Held while a finished replay awaits approval.
+func (w conditionWriter) setHeld(v verdict) {
+	if v.Reason == v1alpha1.ReasonAwaitingApproval {
+		w.set(v1alpha1.ConditionHeld, metav1.ConditionTrue, v.Reason, v.Message)
+		return
+	}
+	meta.RemoveStatusCondition(w.conditions, v1alpha1.ConditionHeld)
 }
 
 // finding is what is known of one aspect.
@@ -156,6 +170,8 @@ func (s *scope) caughtUp() finding {
 	active, ok := s.readings[s.projection.Status.ActiveRevision]
 	last := s.condition(v1alpha1.ConditionCaughtUp)
 	switch {
+	case s.completed():
+		return finding{metav1.ConditionTrue, v1alpha1.ReasonAtTail, "the read model holds everything up to source.until"}
 	case ok && active.partition().CaughtUp:
 		return finding{metav1.ConditionTrue, v1alpha1.ReasonAtTail, "the read model is within a batch of the stream's tail"}
 	case ok:
@@ -164,6 +180,12 @@ func (s *scope) caughtUp() finding {
 		return finding{last.Status, last.Reason, last.Message}
 	}
 	return finding{metav1.ConditionUnknown, v1alpha1.ReasonUnknown, "no projector says how far it is"}
+}
+
+// completed tells whether what readers read has an end, and has come to it.
+func (s *scope) completed() bool {
+	active := revisionIn(&s.projection.Status, s.projection.Status.ActiveRevision)
+	return active != nil && active.Completed
 }
 
 func (s *scope) historyComplete() finding {
@@ -176,7 +198,7 @@ func (s *scope) historyComplete() finding {
 		return finding{metav1.ConditionTrue, v1alpha1.ReasonHistoryComplete, "the stream still holds everything from source.from on"}
 	case contract.HistoryIncomplete:
 		return finding{metav1.ConditionFalse, v1alpha1.ReasonHistoryIncomplete,
-			"the stream no longer holds everything from source.from on: the read model could not be folded again from it"}
+			"the stream no longer holds everything from source.from on: a replay would miss what is gone, and is refused unless spec.replay.history is Available"}
 	}
 	return finding{metav1.ConditionUnknown, v1alpha1.ReasonUnknown, "nothing is known of the stream's history"}
 }
@@ -215,27 +237,12 @@ func keepProgress(status *v1alpha1.ProjectionStatus, old v1alpha1.ProjectionStat
 	status.LagEvents, status.LagSeconds = old.LagEvents, old.LagSeconds
 	status.Partitions = old.Partitions
 	for i := range status.Revisions {
-		status.Revisions[i].LastAckedID = ""
-		for _, known := range old.Revisions {
-			if known.Name == status.Revisions[i].Name {
-				status.Revisions[i].LastAckedID = known.LastAckedID
-			}
+		revision := &status.Revisions[i]
+		revision.LastAckedID, revision.Progress = "", nil
+		if known := revisionIn(&old, revision.Name); known != nil {
+			revision.LastAckedID, revision.Progress = known.LastAckedID, known.Progress
 		}
 	}
-}
-
-// announce records an event when Ready changes its status or its reason.
-func (r *Reconciler) announce(s *scope) {
-	last := s.condition(v1alpha1.ConditionReady)
-	now := meta.FindStatusCondition(s.projection.Status.Conditions, v1alpha1.ConditionReady)
-	if last != nil && last.Status == now.Status && last.Reason == now.Reason {
-		return
-	}
-	kind := corev1.EventTypeNormal
-	if s.verdict.Fault {
-		kind = corev1.EventTypeWarning
-	}
-	r.Recorder.Eventf(s.projection, nil, kind, now.Reason, "Reconcile", "%s", now.Message)
 }
 
 func (s *scope) pollInterval() time.Duration {
@@ -243,23 +250,38 @@ func (s *scope) pollInterval() time.Duration {
 	switch v := s.verdict; {
 	case v.Type == v1alpha1.ConditionReady && !caughtUp, v.Type == v1alpha1.ConditionReconciling:
 		return pollSoon
-	case v.Reason == v1alpha1.ReasonTargetConflict && s.decision.Run == "":
+	case v.Reason == v1alpha1.ReasonTargetConflict && !s.runsAny():
 		return pollConflict
 	}
 	return pollLive
 }
 
+func (s *scope) runsAny() bool {
+	return slices.ContainsFunc(s.decision.Revisions, func(step plan.Step) bool { return step.Run })
+}
+
 // comeBack says when the next pass is due. A spec that cannot be run is not
-// tried again until it changes; a suspended Projection waits for a watch.
-func (s *scope) comeBack(result ctrl.Result) (ctrl.Result, error) {
+// tried again until it changes; a Projection at rest waits for a watch, or for what
+// falls due by itself.
+func (s *scope) comeBack(now time.Time, result ctrl.Result) (ctrl.Result, error) {
 	v := s.verdict
 	switch {
 	case result.RequeueAfter > 0:
 		return result, nil
-	case s.decision.Fault != nil && s.decision.Fault == s.invalid && s.decision.Run == "":
+	case s.unwritten():
+		return ctrl.Result{RequeueAfter: pollNow}, nil
+	case s.decision.Fault != nil && s.decision.Fault == s.invalid && len(s.decision.Revisions) == 0:
 		return ctrl.Result{}, reconcile.TerminalError(fmt.Errorf("%s: %s", v.Reason, v.Message))
-	case v.Reason == v1alpha1.ReasonSuspended && len(s.projectorPods("")) == 0:
-		return ctrl.Result{}, nil
 	}
-	return ctrl.Result{RequeueAfter: s.pollInterval()}, nil
+	wait := s.pollInterval()
+	atRest := v.Reason == v1alpha1.ReasonSuspended || v.Reason == v1alpha1.ReasonCompleted
+	if atRest && len(s.projectorPods("")) == 0 && s.decision.Job == nil {
+		wait = 0
+	}
+	if due := s.decision.WakeAt; !due.IsZero() {
+		if left := max(due.Sub(now), pollNow); wait == 0 || left < wait {
+			wait = left
+		}
+	}
+	return ctrl.Result{RequeueAfter: wait}, nil
 }

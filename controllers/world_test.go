@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	clocktesting "k8s.io/utils/clock/testing"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -42,6 +43,7 @@ type world struct {
 	cluster   *cluster
 	recorder  *events.FakeRecorder
 	writes    *writes
+	active    map[types.UID]string // status.activeRevision, as last seen
 }
 
 var namespaces atomic.Int64
@@ -57,6 +59,7 @@ func newWorld(t *testing.T) *world {
 		clock:     clocktesting.NewFakePassiveClock(time.Now()),
 		recorder:  events.NewFakeRecorder(1000),
 		writes:    &writes{},
+		active:    map[types.UID]string{},
 	}
 	w.cluster = newCluster(w, newFakeProjectors())
 	w.Expect(w.client.Create(w.ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: w.namespace}})).To(Succeed())
@@ -234,9 +237,25 @@ func (w *world) check(p *v1alpha1.Projection) {
 		w.Expect(client.IgnoreNotFound(err)).To(Succeed())
 		return
 	}
+	if fake, ok := w.cluster.projectors.(*fakeProjectors); ok && len(fake.violations) > 0 {
+		w.t.Fatalf("the data plane was made to do wrong: %v", fake.violations)
+	}
+	w.checkActive(current)
 	if problems := kstatusProblems(current); len(problems) > 0 {
 		w.t.Fatalf("conditions break the rules: %v\n%v", problems, current.Status.Conditions)
 	}
+}
+
+// checkActive holds status.activeRevision against the ledgers whenever it changes.
+func (w *world) checkActive(p *v1alpha1.Projection) {
+	w.t.Helper()
+	fake, ok := w.cluster.projectors.(*fakeProjectors)
+	now, last := p.Status.ActiveRevision, w.active[p.UID]
+	w.active[p.UID] = now
+	if !ok || now == "" || now == last || fake.publishes(p, now) {
+		return
+	}
+	w.t.Fatalf("status.activeRevision goes from %q to %q, and no ledger says so:\n%v", last, now, p.Status.Revisions)
 }
 
 func kstatusProblems(p *v1alpha1.Projection) (problems []string) {
@@ -256,13 +275,16 @@ func kstatusProblems(p *v1alpha1.Projection) (problems []string) {
 		if c.Reason == "" || c.Message == "" {
 			problems = append(problems, c.Type+" says nothing")
 		}
-		abnormal := c.Type == v1alpha1.ConditionReconciling || c.Type == v1alpha1.ConditionStalled
+		abnormal := c.Type == v1alpha1.ConditionReconciling || c.Type == v1alpha1.ConditionStalled || c.Type == v1alpha1.ConditionHeld
 		if abnormal && c.Status != metav1.ConditionTrue {
 			problems = append(problems, c.Type+" is present and not True")
 		}
 		if abnormal && meta.IsStatusConditionTrue(conditions, v1alpha1.ConditionReady) {
 			problems = append(problems, c.Type+" beside Ready")
 		}
+	}
+	if meta.FindStatusCondition(conditions, v1alpha1.ConditionHeld) != nil && len(conditions) != 4 {
+		problems = append(problems, "Held beside others")
 	}
 	if meta.FindStatusCondition(conditions, v1alpha1.ConditionStalled) != nil &&
 		meta.FindStatusCondition(conditions, v1alpha1.ConditionReconciling) != nil {

@@ -39,6 +39,16 @@ func ParseStart(s string) (ID, error) {
 	return ID{Ms: uint64(t.UnixMilli())}, nil
 }
 
+// ParseEnd reads where history ends, inclusively: a stream ID, or an RFC 3339
+// time or an ID's milliseconds alone, which stand for the last ID of theirs.
+func ParseEnd(s string) (ID, error) {
+	id, err := ParseStart(s)
+	if err == nil && !strings.Contains(s, "-") || err == nil && strings.Contains(s, ":") {
+		id.Seq = math.MaxUint64
+	}
+	return id, err
+}
+
 // Compare is -1, 0 or +1 as id lies before, at or after other.
 func (id ID) Compare(other ID) int {
 	switch {

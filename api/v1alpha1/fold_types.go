@@ -3,6 +3,7 @@ package v1alpha1
 // Source is the event log.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.payloadField) || self.format != 'Fields'",message="payloadField belongs to the formats JSON and CloudEvents; the format Fields has no payload",fieldPath=".payloadField"
+// +kubebuilder:validation:XValidation:rule="!has(self.until) || self.until.size() == 0 || self.until.contains('T') != self.from.contains('T') || (self.until.contains('T') ? !self.until.endsWith('Z') || !self.from.endsWith('Z') || self.until.contains('.') || self.from.contains('.') || self.until >= self.from : self.until.split('-')[0].size() >= 20 || self.from.split('-')[0].size() >= 19 || int(self.until.split('-')[0]) >= int(self.from.split('-')[0]))",message="until is before from: nothing would be folded",fieldPath=".until"
 type Source struct {
 	// The Redis server that holds the stream.
 	// +required
@@ -23,6 +24,14 @@ type Source struct {
 	// +kubebuilder:validation:MaxLength=41
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9]{1,20}(-[0-9]{1,20})?$') || self.matches('^(19[7-9][0-9]|[2-9][0-9]{3})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$')",message="must be a stream ID, as in 1795412031120-0, or an RFC 3339 time, as in 2026-11-23T00:00:00Z"
 	From string `json:"from,omitempty"`
+
+	// Where history ends: a stream ID or an RFC 3339 time, inclusive. The read model
+	// is then the state as of that moment; once folded, it is complete and the
+	// projector stops. Without it the log is followed for ever.
+	// +optional
+	// +kubebuilder:validation:MaxLength=41
+	// +kubebuilder:validation:XValidation:rule="self.size() == 0 || self.matches('^[0-9]{1,20}(-[0-9]{1,20})?$') || self.matches('^(19[7-9][0-9]|[2-9][0-9]{3})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$')",message="must be a stream ID, as in 1795412031120-0, or an RFC 3339 time, as in 2026-11-23T00:00:00Z"
+	Until string `json:"until,omitempty"`
 
 	// How an entry holds its event: Fields takes every field of the entry as a
 	// string, JSON and CloudEvents read a document from the field payloadField.
@@ -253,6 +262,14 @@ type RedisHash struct {
 	// +kubebuilder:validation:XValidation:rule="!self.startsWith('refold:') && !'refold:'.startsWith(self)",message="keys that begin with refold: are Refold's own: choose a prefix that none of them begins with"
 	// +kubebuilder:validation:XValidation:rule="!self.startsWith('~')",message="keys that begin with ~ are Refold's own"
 	KeyPrefix string `json:"keyPrefix"`
+
+	// How a new revision is published. Rename keeps what is read at prefix and key,
+	// and renames each hash, whole, one after another. Pointer keeps each revision's
+	// at prefix, "@", revision, ":" and key; the string at prefix and "@active" names
+	// the one to read, and switches all at once.
+	// +optional
+	// +kubebuilder:default=Rename
+	Cutover Cutover `json:"cutover,omitempty"`
 
 	// Where the server is, if it is not the source's. With a URL of its own the
 	// read model shares neither credentials nor TLS with the source.

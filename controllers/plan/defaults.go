@@ -20,6 +20,7 @@ func Defaulted(spec v1alpha1.ProjectionSpec) v1alpha1.ProjectionSpec {
 		quoteOn(&out.Reducer.Rules[i])
 	}
 	defaultRedisHash(&out.ReadModel.RedisHash, out.Source.Redis)
+	defaultReplay(&out.Replay)
 	setDefault(&out.ErrorPolicy.OnError, v1alpha1.OnErrorHalt)
 	setDefault(&out.DeletionPolicy, v1alpha1.DeletionRetain)
 	return out
@@ -51,9 +52,22 @@ func defaultSource(source *v1alpha1.Source) {
 	setDefault(&source.PayloadField, "payload")
 }
 
+func defaultReplay(replay *v1alpha1.Replay) {
+	setDefault(&replay.Strategy, v1alpha1.ReplayShadow)
+	setDefault(&replay.Promotion.Mode, v1alpha1.PromotionAutomatic)
+	setDefault(&replay.History, v1alpha1.HistoryRequired)
+	if replay.Promotion.MaxChangedPercent == nil {
+		replay.Promotion.MaxChangedPercent = new(int32(20))
+	}
+	if replay.RollbackWindowSeconds == nil {
+		replay.RollbackWindowSeconds = new(int64(3600))
+	}
+}
+
 // defaultRedisHash takes what is not set from the source, but never hands the
 // source's credentials to another server.
 func defaultRedisHash(hash *v1alpha1.RedisHash, source v1alpha1.Redis) {
+	setDefault(&hash.Cutover, v1alpha1.CutoverRename)
 	if hash.URL != "" {
 		hash.URL = NormalURL(hash.URL)
 		return
@@ -95,6 +109,39 @@ func StartID(from string) string {
 		return fmt.Sprintf("%d-0", t.UnixMilli())
 	}
 	return from
+}
+
+// EndID gives a stream ID or RFC 3339 time the one spelling of an ID; a time
+// stands for the last ID of its millisecond, as does an ID without a sequence.
+// "" and what is neither stay as they are.
+func EndID(until string) string {
+	const last = "18446744073709551615"
+	if ms, seq, err := parseID(until); err == nil {
+		if !strings.Contains(until, "-") {
+			return fmt.Sprintf("%d-%s", ms, last)
+		}
+		return fmt.Sprintf("%d-%d", ms, seq)
+	}
+	if t, err := time.Parse(time.RFC3339Nano, until); err == nil && t.UnixMilli() >= 0 {
+		return fmt.Sprintf("%d-%s", t.UnixMilli(), last)
+	}
+	return until
+}
+
+// CheckUntil says why until, which may be "", does not go with from.
+func CheckUntil(from, until string) error {
+	if until == "" {
+		return nil
+	}
+	end, start := EndID(until), StartID(from)
+	ms, seq, err := parseID(end)
+	if err != nil {
+		return fmt.Errorf("source.until: %q is neither a stream ID (1795412031120-0) nor an RFC 3339 time since 1970 (2026-11-23T00:00:00Z)", until)
+	}
+	if fromMS, fromSeq, err := parseID(start); err == nil && (ms < fromMS || ms == fromMS && seq < fromSeq) {
+		return fmt.Errorf("source.until: %q (%s) is before source.from %q (%s): nothing would be folded", until, end, from, start)
+	}
+	return nil
 }
 
 // CheckFrom says why from is neither a stream ID nor a time. The schema refuses

@@ -14,7 +14,7 @@ import (
 
 // Revision names what a spec folds: the first 8 characters of the lowercase
 // base32 SHA-256 of the canonical JSON of source, reducer and read model, but
-// their credentials and TLS. Two specs that fold the same have one name.
+// their credentials and TLS, and of the replay's trigger. Two specs that fold the same have one name.
 //
 // A later version of Refold must give the same names, or it would ask for
 // replays that nobody wants: testdata/revisions.golden says so. A new field may
@@ -28,12 +28,14 @@ type foldJSON struct {
 	Source    sourceJSON    `json:"source"`
 	Reducer   reducerJSON   `json:"reducer"`
 	ReadModel readModelJSON `json:"readModel"`
+	Trigger   string        `json:"trigger,omitempty"`
 }
 
 type sourceJSON struct {
 	URL          string `json:"url"`
 	Stream       string `json:"stream"`
 	From         string `json:"from"`
+	Until        string `json:"until,omitempty"`
 	Format       string `json:"format"`
 	PayloadField string `json:"payloadField,omitempty"`
 	TypeField    string `json:"typeField"`
@@ -62,6 +64,7 @@ type readModelJSON struct {
 type redisHashJSON struct {
 	URL       string `json:"url"`
 	KeyPrefix string `json:"keyPrefix"`
+	Cutover   string `json:"cutover,omitempty"` // "" for Rename
 }
 
 // canonical renders the fold of a defaulted spec. Maps are sorted by
@@ -72,11 +75,12 @@ func canonical(spec v1alpha1.ProjectionSpec) []byte {
 			URL:          string(spec.Source.Redis.URL),
 			Stream:       spec.Source.Stream,
 			From:         StartID(spec.Source.From),
+			Until:        EndID(spec.Source.Until),
 			Format:       string(spec.Source.Format),
 			PayloadField: spec.Source.PayloadField,
 			TypeField:    spec.Source.TypeField,
 		},
-		Reducer: reducerJSON{Type: string(spec.Reducer.Type), Key: string(spec.Reducer.Key)},
+		Reducer: reducerJSON{Type: string(spec.Reducer.Type), Key: normalExpression(string(spec.Reducer.Key))},
 		ReadModel: readModelJSON{
 			Fields: map[string]string{},
 			RedisHash: redisHashJSON{
@@ -84,6 +88,10 @@ func canonical(spec v1alpha1.ProjectionSpec) []byte {
 				KeyPrefix: spec.ReadModel.RedisHash.KeyPrefix,
 			},
 		},
+		Trigger: spec.Replay.Trigger,
+	}
+	if cutover := spec.ReadModel.RedisHash.Cutover; cutover != v1alpha1.CutoverRename {
+		fold.ReadModel.RedisHash.Cutover = string(cutover)
 	}
 	for _, rule := range spec.Reducer.Rules {
 		fold.Reducer.Rules = append(fold.Reducer.Rules, canonicalRule(rule))
@@ -97,9 +105,9 @@ func canonical(spec v1alpha1.ProjectionSpec) []byte {
 func canonicalRule(rule v1alpha1.Rule) ruleJSON {
 	return ruleJSON{
 		On:     sorted(rule.On),
-		When:   string(rule.When),
-		Set:    Expressions(rule.Set),
-		Add:    Expressions(rule.Add),
+		When:   normalExpression(string(rule.When)),
+		Set:    normalExpressions(rule.Set),
+		Add:    normalExpressions(rule.Add),
 		Unset:  sorted(rule.Unset),
 		Delete: rule.Delete,
 	}

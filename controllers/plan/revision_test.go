@@ -73,6 +73,23 @@ func TestDifferentFoldsHaveDifferentNames(t *testing.T) {
 	}
 }
 
+func TestUntilHasOneSpelling(t *testing.T) {
+	until := func(text string) string {
+		return Revision(spec(t, strings.Replace(bare, "stream: events", "stream: events, until: \""+text+"\"", 1)))
+	}
+	if until("5") != until("5-18446744073709551615") || until("1970-01-01T00:00:00.005Z") != until("5") || until("5") == until("5-0") {
+		t.Error("5, its last ID and its time are one; 5-0 is another")
+	}
+	for text, want := range map[string]bool{"": true, "5": true, "5-0": true, "4": false, "4-9": false, "1970-01-01T00:00:00.004Z": false,
+		"2026-02-30T00:00:00Z": false, "18446744073709551616": false, "5-": false} {
+		if err := CheckUntil("5", text); (err == nil) != want {
+			t.Errorf("%q: %v", text, err)
+		} else if err != nil && !strings.Contains(err.Error(), "source.until") {
+			t.Errorf("%q: %v does not say where", text, err)
+		}
+	}
+}
+
 const bare = `
 source: {redis: {url: "redis://redis"}, stream: events}
 reducer: {key: event.id, rules: [{"on": [B, A], set: {a: event.a, b: event.b}}]}
@@ -83,17 +100,22 @@ func TestSpecsThatFoldTheSameHaveOneName(t *testing.T) {
 	want := Revision(spec(t, bare))
 	replace := func(pairs ...string) string { return strings.NewReplacer(pairs...).Replace(bare) }
 	for name, text := range map[string]string{
-		"defaults written out":       replace("stream: events", `stream: events, from: "0", format: Fields, typeField: type`, "{key:", "{type: Rules, key:"),
-		"another spelling of from":   replace("stream: events", `stream: events, from: "0-0"`),
-		"the time 0":                 replace("stream: events", `stream: events, from: "1970-01-01T00:00:00Z"`),
-		"another spelling of URL":    replace("redis://redis", "redis://REDIS:6379/0"),
-		"the read model's own URL":   replace(`{keyPrefix: "x:"}`, `{keyPrefix: "x:", url: "redis://redis:6379"}`),
-		"types in another order":     replace("[B, A]", "[A, B]"),
-		"fields in another order":    replace("{name: a, type: String}, {name: b, type: Integer}", "{name: b, type: Integer}, {name: a, type: String}"),
-		"maps in another order":      replace("{a: event.a, b: event.b}", "{b: event.b, a: event.a}"),
-		"on without quotes":          replace(`"on"`, `"true"`),
-		"credentials":                replace(`url: "redis://redis"`, `url: "redis://redis", credentialsSecretRef: {name: redis}`),
-		"everything that only rolls": bare + "\nsuspend: true\ndeletionPolicy: Delete\nerrorPolicy: {onError: Halt}\nprojector: {priorityClassName: high}\n",
+		"defaults written out":         replace("stream: events", `stream: events, from: "0", format: Fields, typeField: type`, "{key:", "{type: Rules, key:"),
+		"another spelling of from":     replace("stream: events", `stream: events, from: "0-0"`),
+		"the time 0":                   replace("stream: events", `stream: events, from: "1970-01-01T00:00:00Z"`),
+		"another spelling of URL":      replace("redis://redis", "redis://REDIS:6379/0"),
+		"the read model's own URL":     replace(`{keyPrefix: "x:"}`, `{keyPrefix: "x:", url: "redis://redis:6379"}`),
+		"types in another order":       replace("[B, A]", "[A, B]"),
+		"fields in another order":      replace("{name: a, type: String}, {name: b, type: Integer}", "{name: b, type: Integer}, {name: a, type: String}"),
+		"maps in another order":        replace("{a: event.a, b: event.b}", "{b: event.b, a: event.a}"),
+		"on without quotes":            replace(`"on"`, `"true"`),
+		"Rename written out":           replace(`{keyPrefix: "x:"}`, `{keyPrefix: "x:", cutover: Rename}`),
+		"white space in an expression": replace("a: event.a", "a: ' event . a '", "'", `"`),
+		"a comment in an expression":   replace("a: event.a", `a: "event.a // why"`),
+		"the defaults of replay":       bare + "replay: {strategy: Shadow, trigger: '', promotion: {mode: Automatic, maxChangedPercent: 20}, history: Required}",
+		"another way to replay":        bare + "replay: {strategy: InPlace, promotion: {mode: Manual, approve: abc}, rollbackWindowSeconds: 0, maxEventsPerSecond: 5, history: Available}",
+		"credentials":                  replace(`url: "redis://redis"`, `url: "redis://redis", credentialsSecretRef: {name: redis}`),
+		"everything that only rolls":   bare + "\nsuspend: true\ndeletionPolicy: Delete\nerrorPolicy: {onError: Halt}\nprojector: {priorityClassName: high}\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := Revision(spec(t, text)); got != want {

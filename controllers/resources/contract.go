@@ -38,6 +38,7 @@ func Document(p *v1alpha1.Projection) contract.Document {
 			Redis:        redis(spec.Source.Redis, sourceDir, sourceCADir, sourceCertDir),
 			Stream:       spec.Source.Stream,
 			From:         plan.StartID(spec.Source.From),
+			Until:        plan.EndID(spec.Source.Until),
 			Format:       string(spec.Source.Format),
 			PayloadField: spec.Source.PayloadField,
 			TypeField:    spec.Source.TypeField,
@@ -48,10 +49,24 @@ func Document(p *v1alpha1.Projection) contract.Document {
 			RedisHash: &contract.RedisHash{
 				Redis:     redis(target, readModelDir, readModelCADir, readModelCertDir),
 				KeyPrefix: hash.KeyPrefix,
+				Cutover:   unless(string(hash.Cutover), contract.CutoverRename),
 			},
 		},
 		ErrorPolicy: contract.ErrorPolicy{OnError: string(spec.ErrorPolicy.OnError)},
+		Replay: contract.Replay{
+			MaxEventsPerSecond: spec.Replay.MaxEventsPerSecond,
+			History:            unless(string(spec.Replay.History), contract.HistoryRequired),
+		},
 	}
+}
+
+// unless leaves a default out: a contract that does not use a field is, byte for
+// byte, the one of the time before there was such a field, and rolls no pod.
+func unless(value, def string) string {
+	if value == def {
+		return ""
+	}
+	return value
 }
 
 func redis(in v1alpha1.Redis, dir, caDir, certDir string) contract.Redis {
@@ -117,7 +132,7 @@ func fields(in []v1alpha1.Field) []contract.Field {
 // the fold. Credentials and certificates follow only to the server they are for.
 func CarryOver(running, desired contract.Document) contract.Document {
 	out := running
-	out.ErrorPolicy = desired.ErrorPolicy
+	out.ErrorPolicy, out.Replay = desired.ErrorPolicy, desired.Replay
 	carryRedis(&out.Source.Redis, desired.Source.Redis)
 	if running.ReadModel.RedisHash != nil && desired.ReadModel.RedisHash != nil {
 		hash := *running.ReadModel.RedisHash

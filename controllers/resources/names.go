@@ -27,7 +27,10 @@ type Component string
 // Values of Component.
 const (
 	Projector Component = "projector"
-	Drop      Component = "drop"
+	Drop      Component = "drop"    // removes all of a Projection
+	Verify    Component = "verify"  // compares a revision with the active one
+	Cutover   Component = "cutover" // publishes a revision
+	Retire    Component = "retire"  // removes one revision
 )
 
 // maxName is what a label value holds; names of objects stay within it too.
@@ -44,6 +47,11 @@ func ConfigMapName(projection, revision string, document []byte) string {
 // DropJobName is <projection>-drop-<attempt>.
 func DropJobName(projection string, attempt int) string {
 	return join(projection, "drop-"+strconv.Itoa(attempt))
+}
+
+// RevisionJobName is <projection>-<component>-<revision>-<attempt>.
+func RevisionJobName(projection string, component Component, revision string, attempt int) string {
+	return join(projection, string(component)+"-"+revision+"-"+strconv.Itoa(attempt))
 }
 
 func join(projection, suffix string) string {
@@ -82,8 +90,11 @@ func SelectorLabels(projection, revision string, component Component) map[string
 	return labels
 }
 
+// ComponentOf is what an object with these labels is for.
+func ComponentOf(labels map[string]string) Component { return Component(labels[componentLabel]) }
+
 // IsProjector tells a projector's pod from a Job's by its labels.
-func IsProjector(labels map[string]string) bool { return labels[componentLabel] == string(Projector) }
+func IsProjector(labels map[string]string) bool { return ComponentOf(labels) == Projector }
 
 func objectMeta(p *v1alpha1.Projection, name, revision string, component Component) metav1.ObjectMeta {
 	labels := SelectorLabels(p.Name, revision, component)

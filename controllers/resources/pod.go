@@ -19,8 +19,11 @@ type Input struct {
 	Contract contract.Document // the same, decoded
 	Image    string
 	Replicas int32
-	Keep     bool // drop: leave the read model for its readers
-	Attempt  int  // drop: counts the Jobs
+
+	Attempt   int    // Jobs: counts from 1
+	Keep      bool   // drop: leave the read model for its readers
+	Against   string // verify, cutover: the revision that readers read
+	Published bool   // retire: also though readers read it
 }
 
 const (
@@ -34,7 +37,7 @@ func podTemplate(p *v1alpha1.Projection, in Input, component Component, args ...
 	labels := SelectorLabels(p.Name, in.Contract.Revision, component)
 	labels["app.kubernetes.io/name"] = "refold"
 	labels["app.kubernetes.io/instance"] = Shorten(p.Name, maxName)
-	volumes, mounts := mountAll(p, in)
+	volumes, mounts := mountAll(p, in, component)
 	return corev1.PodTemplateSpec{
 		ObjectMeta: metav1.ObjectMeta{
 			Labels:      merged(plain(options.PodLabels), labels),
@@ -174,14 +177,17 @@ func pullSecrets(refs []v1alpha1.SecretReference) []corev1.LocalObjectReference 
 
 // mountAll mounts the contract and, by reference, the keys of Secrets that the
 // contract points at. They are optional: a missing Secret is then reported by
-// the projector, in words, and heals without a restart.
-func mountAll(p *v1alpha1.Projection, in Input) ([]corev1.Volume, []corev1.VolumeMount) {
+// the projector, in words, and heals without a restart. What compares or publishes
+// has nothing to do with the log.
+func mountAll(p *v1alpha1.Projection, in Input, component Component) ([]corev1.Volume, []corev1.VolumeMount) {
 	set := volumeSet{}
 	set.add("contract", contractDir, corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
 		LocalObjectReference: corev1.LocalObjectReference{Name: ConfigMapName(p.Name, in.Contract.Revision, in.Document)},
 		DefaultMode:          ptr.To[int32](0o440),
 	}})
-	set.addRedis("source", in.Contract.Source.Redis)
+	if component != Verify && component != Cutover {
+		set.addRedis("source", in.Contract.Source.Redis)
+	}
 	if hash := in.Contract.ReadModel.RedisHash; hash != nil {
 		set.addRedis("readmodel", hash.Redis)
 	}

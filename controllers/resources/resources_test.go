@@ -61,9 +61,59 @@ func full(t *testing.T) *v1alpha1.Projection {
 	return p
 }
 
+// replayed has all that came with replays.
+func replayed(t *testing.T) *v1alpha1.Projection {
+	t.Helper()
+	p := full(t)
+	p.Spec.Source.Until = "2026-11-23T00:00:00Z"
+	p.Spec.ReadModel.RedisHash.Cutover = v1alpha1.CutoverPointer
+	p.Spec.Replay = v1alpha1.Replay{Trigger: "once", MaxEventsPerSecond: 5000, History: v1alpha1.HistoryAvailable}
+	return p
+}
+
 func input(p *v1alpha1.Projection) Input {
 	d := Document(p)
-	return Input{Document: Encode(d), Contract: d, Image: "refold-projector:dev", Replicas: 1, Keep: true, Attempt: 1}
+	return Input{Document: Encode(d), Contract: d, Image: "refold-projector:dev", Replicas: 1, Keep: true, Attempt: 1,
+		Against: "7f3k2m2q", Published: true}
+}
+
+// The contracts of sample and full are those of the release before there were
+// replays: an upgrade of the operator rolls no pod.
+func TestJobsOfReplays(t *testing.T) {
+	p := replayed(t)
+	in := input(p)
+	for kind, object := range map[string]any{
+		"configmap":  ConfigMap(p, in.Contract.Revision, in.Document),
+		"verify-job": VerifyJob(p, in), "cutover-job": CutoverJob(p, in), "retire-job": RetireJob(p, in),
+	} {
+		t.Run(kind, func(t *testing.T) {
+			got, err := yaml.Marshal(object)
+			if err != nil {
+				t.Fatal(err)
+			}
+			golden(t, "replayed-"+kind, got)
+		})
+	}
+}
+
+func TestOnlyWhatADefaultIsNotIsInTheContract(t *testing.T) {
+	plain, defaults := sample(t), sample(t)
+	defaults.Spec.ReadModel.RedisHash.Cutover = v1alpha1.CutoverRename
+	defaults.Spec.Replay = v1alpha1.Replay{Strategy: v1alpha1.ReplayShadow, History: v1alpha1.HistoryRequired,
+		Promotion: v1alpha1.Promotion{Mode: v1alpha1.PromotionManual}}
+	if diff := cmp.Diff(string(Encode(Document(plain))), string(Encode(Document(defaults)))); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestUntilIsInclusive(t *testing.T) {
+	for until, want := range map[string]string{"": "", "5-3": "5-3", "2026-11-23T00:00:00Z": "1795392000000-18446744073709551615"} {
+		p := sample(t)
+		p.Spec.Source.Until = until
+		if got := Document(p).Source.Until; got != want {
+			t.Errorf("%q: got %s, want %s", until, got, want)
+		}
+	}
 }
 
 func TestObjects(t *testing.T) {
@@ -124,16 +174,21 @@ func TestWhatAChangeDoes(t *testing.T) {
 			"the order of rules":            func(s *v1alpha1.ProjectionSpec) { r := s.Reducer.Rules; r[0], r[1] = r[1], r[0] },
 			"readModel.fields":              func(s *v1alpha1.ProjectionSpec) { s.ReadModel.Fields[0].Type = "JSON" },
 			"readModel.redisHash.keyPrefix": func(s *v1alpha1.ProjectionSpec) { s.ReadModel.RedisHash.KeyPrefix = "other:" },
+			"source.until":                  func(s *v1alpha1.ProjectionSpec) { s.Source.Until = "9-0" },
+			"readModel.redisHash.cutover":   func(s *v1alpha1.ProjectionSpec) { s.ReadModel.RedisHash.Cutover = "Pointer" },
+			"replay.trigger":                func(s *v1alpha1.ProjectionSpec) { s.Replay.Trigger = "once" },
 			"readModel.redisHash.url":       func(s *v1alpha1.ProjectionSpec) { s.ReadModel.RedisHash.URL = "rediss://other" },
 		},
 		"rolls the pod": {
-			"source credentials": func(s *v1alpha1.ProjectionSpec) { s.Source.Redis.CredentialsSecretRef = secret },
-			"source TLS":         func(s *v1alpha1.ProjectionSpec) { s.Source.Redis.TLS.ServerName = "other" },
-			"model credentials":  func(s *v1alpha1.ProjectionSpec) { s.ReadModel.RedisHash.CredentialsSecretRef = secret },
-			"model TLS":          func(s *v1alpha1.ProjectionSpec) { s.ReadModel.RedisHash.TLS.CASecretRef = secret },
-			"resources":          func(s *v1alpha1.ProjectionSpec) { s.Projector.Resources.Limits["memory"] = resource.MustParse("2Gi") },
-			"nodeSelector":       func(s *v1alpha1.ProjectionSpec) { s.Projector.NodeSelector = nil },
-			"tolerations":        func(s *v1alpha1.ProjectionSpec) { s.Projector.Tolerations = nil },
+			"source credentials":        func(s *v1alpha1.ProjectionSpec) { s.Source.Redis.CredentialsSecretRef = secret },
+			"source TLS":                func(s *v1alpha1.ProjectionSpec) { s.Source.Redis.TLS.ServerName = "other" },
+			"model credentials":         func(s *v1alpha1.ProjectionSpec) { s.ReadModel.RedisHash.CredentialsSecretRef = secret },
+			"model TLS":                 func(s *v1alpha1.ProjectionSpec) { s.ReadModel.RedisHash.TLS.CASecretRef = secret },
+			"replay.maxEventsPerSecond": func(s *v1alpha1.ProjectionSpec) { s.Replay.MaxEventsPerSecond = 5 },
+			"replay.history":            func(s *v1alpha1.ProjectionSpec) { s.Replay.History = "Available" },
+			"resources":                 func(s *v1alpha1.ProjectionSpec) { s.Projector.Resources.Limits["memory"] = resource.MustParse("2Gi") },
+			"nodeSelector":              func(s *v1alpha1.ProjectionSpec) { s.Projector.NodeSelector = nil },
+			"tolerations":               func(s *v1alpha1.ProjectionSpec) { s.Projector.Tolerations = nil },
 			"affinity": func(s *v1alpha1.ProjectionSpec) {
 				s.Projector.Affinity = &corev1.Affinity{PodAffinity: &corev1.PodAffinity{}}
 			},
@@ -144,14 +199,17 @@ func TestWhatAChangeDoes(t *testing.T) {
 			"podAnnotations":     func(s *v1alpha1.ProjectionSpec) { s.Projector.PodAnnotations = nil },
 		},
 		"nothing restarts": {
-			"nothing":          func(*v1alpha1.ProjectionSpec) {},
-			"suspend":          func(s *v1alpha1.ProjectionSpec) { s.Suspend = true },
-			"deletionPolicy":   func(s *v1alpha1.ProjectionSpec) { s.DeletionPolicy = "Delete" },
-			"spelling of from": func(s *v1alpha1.ProjectionSpec) { s.Source.From = "0-0" },
-			"spelling of URLs": func(s *v1alpha1.ProjectionSpec) { s.Source.Redis.URL = "rediss://REDIS.shop.svc:6379/0" },
-			"errorPolicy":      func(s *v1alpha1.ProjectionSpec) { s.ErrorPolicy.OnError = "Halt" },
-			"order of fields":  func(s *v1alpha1.ProjectionSpec) { f := s.ReadModel.Fields; f[0], f[1] = f[1], f[0] },
-			"cpu as a decimal": func(s *v1alpha1.ProjectionSpec) { s.Projector.Resources.Requests["cpu"] = resource.MustParse("500m") },
+			"nothing":                      func(*v1alpha1.ProjectionSpec) {},
+			"suspend":                      func(s *v1alpha1.ProjectionSpec) { s.Suspend = true },
+			"deletionPolicy":               func(s *v1alpha1.ProjectionSpec) { s.DeletionPolicy = "Delete" },
+			"replay.strategy":              func(s *v1alpha1.ProjectionSpec) { s.Replay.Strategy = "InPlace" },
+			"replay.promotion":             func(s *v1alpha1.ProjectionSpec) { s.Replay.Promotion.Mode = "Manual" },
+			"replay.rollbackWindowSeconds": func(s *v1alpha1.ProjectionSpec) { s.Replay.RollbackWindowSeconds = new(int64) },
+			"spelling of from":             func(s *v1alpha1.ProjectionSpec) { s.Source.From = "0-0" },
+			"spelling of URLs":             func(s *v1alpha1.ProjectionSpec) { s.Source.Redis.URL = "rediss://REDIS.shop.svc:6379/0" },
+			"errorPolicy":                  func(s *v1alpha1.ProjectionSpec) { s.ErrorPolicy.OnError = "Halt" },
+			"order of fields":              func(s *v1alpha1.ProjectionSpec) { f := s.ReadModel.Fields; f[0], f[1] = f[1], f[0] },
+			"cpu as a decimal":             func(s *v1alpha1.ProjectionSpec) { s.Projector.Resources.Requests["cpu"] = resource.MustParse("500m") },
 		},
 	}
 	for want, changes := range classes {
@@ -213,6 +271,7 @@ func TestLongNamesAreShortenedAndStayApart(t *testing.T) {
 		func(p *v1alpha1.Projection) string { return DeploymentName(p.Name, "7f3k2m9q") },
 		func(p *v1alpha1.Projection) string { return ConfigMapName(p.Name, "7f3k2m9q", nil) },
 		func(p *v1alpha1.Projection) string { return DropJobName(p.Name, 12) },
+		func(p *v1alpha1.Projection) string { return RevisionJobName(p.Name, Cutover, "7f3k2m9q", 1234567) },
 		func(p *v1alpha1.Projection) string { return ProjectionLabels(p.Name)[v1alpha1.ProjectionLabel] },
 	} {
 		if x, y := name(a), name(b); len(x) > 63 || x == y {

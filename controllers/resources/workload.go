@@ -5,10 +5,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"strconv"
 
 	appsv1 "k8s.io/api/apps/v1"
-	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -27,8 +25,13 @@ const (
 	// ContractAnnotation is a copy of the contract: should somebody delete the
 	// ConfigMap of a revision that the spec no longer names, it is made anew from it.
 	ContractAnnotation = "refold.dev/contract"
-	// AttemptAnnotation counts the Jobs of one deletion.
+	// AttemptAnnotation counts the Jobs of one work.
 	AttemptAnnotation = "refold.dev/attempt"
+	// KindAnnotation is what a Job does: verify, cutover or retire.
+	KindAnnotation = "refold.dev/job"
+	// AgainstAnnotation is the revision that readers read while a Job verifies or
+	// publishes another one.
+	AgainstAnnotation = "refold.dev/against"
 )
 
 // maxContractCopy keeps ContractAnnotation well below the limit of all
@@ -96,29 +99,4 @@ func templateHash(template corev1.PodTemplateSpec) string {
 	}
 	sum := sha256.Sum256(out)
 	return hex.EncodeToString(sum[:8])
-}
-
-const (
-	dropRetries         = 2
-	dropDeadlineSeconds = 300
-	dropTTLSeconds      = 3600
-)
-
-// DropJob removes what Refold made on the servers, once; with in.Keep the read
-// model stays for its readers.
-func DropJob(p *v1alpha1.Projection, in Input) *batchv1.Job {
-	template := podTemplate(p, in, Drop, "drop", contractFlag(), "--keep="+strconv.FormatBool(in.Keep))
-	template.Spec.RestartPolicy = corev1.RestartPolicyNever
-	object := &batchv1.Job{
-		ObjectMeta: objectMeta(p, DropJobName(p.Name, in.Attempt), in.Contract.Revision, Drop),
-		Spec: batchv1.JobSpec{
-			BackoffLimit:            ptr.To[int32](dropRetries),
-			ActiveDeadlineSeconds:   ptr.To[int64](dropDeadlineSeconds),
-			TTLSecondsAfterFinished: ptr.To[int32](dropTTLSeconds),
-			Template:                template,
-		},
-	}
-	object.Annotations = map[string]string{AttemptAnnotation: strconv.Itoa(in.Attempt)}
-	object.SetGroupVersionKind(batchv1.SchemeGroupVersion.WithKind("Job"))
-	return object
 }

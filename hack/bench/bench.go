@@ -30,6 +30,7 @@ var groups = []group{
 	{"fold", (*bench).foldGroup},
 	{"live", (*bench).liveGroup},
 	{"rate", (*bench).rateGroup},
+	{"replay-cycle", (*bench).cycleGroup},
 }
 
 func groupNames() []string {

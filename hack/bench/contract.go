@@ -2,10 +2,9 @@ package main
 
 import "github.com/refold-dev/refold/projector/contract"
 
-const (
-	revision = "bench000"
-	ledger   = "refold:{bench/users}:" + revision + ":0"
-)
+const revision = "bench000"
+
+func ledgerOf(revision string) string { return "refold:{bench/users}:" + revision + ":0" }
 
 // Reducers that a contract of the bench names.
 const (

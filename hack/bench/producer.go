@@ -54,6 +54,23 @@ func newProducer(ctx context.Context, s *server, seconds float64) (*producer, er
 	return p, err
 }
 
+// fill adds events as fast as the server takes them.
+func (p *producer) fill(ctx context.Context, events int) error {
+	const perBatch = 500
+	_, err := pump(ctx, p.server.addr, func(yield func([]byte) bool) {
+		for left := events; left > 0; left -= perBatch {
+			var batch []byte
+			for range min(left, perBatch) {
+				batch = p.appendEvent(batch, p.random.IntN(liveEntities))
+			}
+			if !yield(batch) {
+				return
+			}
+		}
+	})
+	return err
+}
+
 // appendEvent appends the command that adds the next event.
 func (p *producer) appendEvent(b []byte, entity int) []byte {
 	p.seq++

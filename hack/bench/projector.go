@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -30,6 +31,7 @@ type projector struct {
 	program
 	cmd      *exec.Cmd
 	contract string // its file
+	ledger   string // the key of its position
 	log      string // its file
 	begun    time.Time
 	ended    chan struct{} // closed when the process is gone
@@ -41,7 +43,7 @@ func (b *bench) startProjector(p program, d contract.Document) (*projector, erro
 	if err != nil {
 		return nil, err
 	}
-	started := &projector{program: p, contract: filepath.Join(dir, contract.FileName), log: filepath.Join(dir, "log"), ended: make(chan struct{})}
+	started := &projector{program: p, ledger: ledgerOf(d.Revision), contract: filepath.Join(dir, contract.FileName), log: filepath.Join(dir, "log"), ended: make(chan struct{})}
 	if err := writeContract(started.contract, d); err != nil {
 		return nil, err
 	}
@@ -82,7 +84,7 @@ func goMemLimit(limitMiB int64) string {
 func (p *projector) await(ctx context.Context, s *server, id string) error {
 	const pause, patience = 2 * time.Millisecond, 10 * time.Minute
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
-		if at, _ := s.client.HGet(ctx, ledger, "id").Result(); at == id {
+		if at, _ := s.client.HGet(ctx, p.ledger, "id").Result(); at == id {
 			return nil
 		}
 		select {
@@ -121,11 +123,24 @@ func (p *projector) cpuSeconds() float64 {
 	return (state.UserTime() + state.SystemTime()).Seconds()
 }
 
-// drop takes the read model away, with the real subcommand.
+// drop takes the read model away.
 func (p *projector) drop(ctx context.Context) error {
-	out, err := exec.CommandContext(ctx, p.binary, "drop", "--keep=false", "--contract", p.contract, "--termination-log", os.DevNull).CombinedOutput()
+	_, err := p.job(ctx, "drop", "--keep=false")
+	return err
+}
+
+// job runs a finite subcommand of the program on the projector's contract.
+func (p *projector) job(ctx context.Context, name string, flags ...string) (contract.Result, error) {
+	var r contract.Result
+	result := filepath.Join(filepath.Dir(p.contract), name+".json")
+	args := append([]string{name, "--contract", p.contract, "--termination-log", result}, flags...)
+	out, err := exec.CommandContext(ctx, p.binary, args...).CombinedOutput()
 	if err != nil {
-		return fmt.Errorf("drop: %w: %s", err, out)
+		return r, fmt.Errorf("%s: %w: %s", name, err, out)
 	}
-	return nil
+	data, err := os.ReadFile(result)
+	if err != nil {
+		return r, err
+	}
+	return r, json.Unmarshal(data, &r)
 }

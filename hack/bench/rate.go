@@ -174,7 +174,7 @@ func (t *trials) watchLag(ctx context.Context) []float64 {
 
 // lag is how many events of the stream, which nobody trims, are not in the model.
 func (t *trials) lag(ctx context.Context) (events float64, err error) {
-	folded, err := t.server.client.HGet(ctx, ledger, "entries").Int64()
+	folded, err := t.server.client.HGet(ctx, ledgerOf(revision), "entries").Int64()
 	if err != nil {
 		return 0, err
 	}

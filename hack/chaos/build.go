@@ -30,7 +30,7 @@ func build(ctx context.Context, root, dir string) (binaries, error) {
 // failpointsOf reads the names from the package's source, so that a new one is
 // died at without anyone remembering it here.
 func failpointsOf(root string) ([]string, error) {
-	file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root, "projector/engine/failpoint/failpoint.go"), nil, 0)
+	file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root, "projector/failpoint/failpoint.go"), nil, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -13,8 +13,9 @@ import (
 )
 
 // fold is the judge: a plain loop over the whole log into a map, written by
-// hand from the manifest's rules. It shares no code with the projector.
-func fold(ctx context.Context, client *redis.Client) (model map[string]map[string]string, events int, err error) {
+// hand from the manifest's rules, the sample's or the mended ones. It shares no
+// code with the projector.
+func fold(ctx context.Context, client *redis.Client, mended bool) (model map[string]map[string]string, events int, err error) {
 	model = map[string]map[string]string{}
 	for from := "-"; ; {
 		page, err := client.XRangeN(ctx, stream, from, "+", 10_000).Result()
@@ -22,7 +23,7 @@ func fold(ctx context.Context, client *redis.Client) (model map[string]map[strin
 			return nil, 0, fmt.Errorf("read the log: %w", err)
 		}
 		for _, entry := range page {
-			if err := apply(model, entry); err != nil {
+			if err := apply(model, entry, mended); err != nil {
 				return nil, 0, fmt.Errorf("event %s: %w", entry.ID, err)
 			}
 		}
@@ -35,7 +36,7 @@ func fold(ctx context.Context, client *redis.Client) (model map[string]map[strin
 }
 
 // apply does to the map what config/samples/user-profile.yaml says in rules.
-func apply(model map[string]map[string]string, entry redis.XMessage) error {
+func apply(model map[string]map[string]string, entry redis.XMessage, mended bool) error {
 	get := func(field string) string { s, _ := entry.Values[field].(string); return s }
 	id := get("id")
 	user := func() map[string]string {
@@ -46,15 +47,14 @@ func apply(model map[string]map[string]string, entry redis.XMessage) error {
 	}
 	switch get("type") {
 	case "UserCreated":
-		ms, err := strconv.ParseInt(strings.Split(entry.ID, "-")[0], 10, 64)
-		if err != nil {
-			return err
-		}
 		u := user()
 		u["id"], u["name"], u["email"] = id, get("name"), get("email")
-		u["created_at"] = time.UnixMilli(ms).UTC().Format(time.RFC3339Nano)
+		u["created_at"] = timeOf(entry)
 	case "EmailUpdated":
 		user()["email"] = get("email")
+		if mended {
+			user()["email_since"] = timeOf(entry)
+		}
 	case "AddressUpdated":
 		user()["city"] = get("city")
 	case "OrderPlaced":
@@ -69,6 +69,11 @@ func apply(model map[string]map[string]string, entry redis.XMessage) error {
 		delete(model, id)
 	}
 	return nil
+}
+
+func timeOf(entry redis.XMessage) string {
+	ms, _ := strconv.ParseInt(strings.Split(entry.ID, "-")[0], 10, 64) // as Redis made it
+	return time.UnixMilli(ms).UTC().Format(time.RFC3339Nano)
 }
 
 func plus(text string, n int) string {

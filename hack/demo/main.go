@@ -31,6 +31,8 @@ type demo struct {
 	redis   *redis.Client
 	writer  *commandSide
 	started time.Time
+	held    string // the revision that awaits approval
+	mended  bool   // the rules are the mended ones
 	stop    func() // ends what runs beside the demo
 }
 
@@ -73,13 +75,18 @@ func (d *demo) run(ctx context.Context) error {
 		{"an event appended now is visible at once", d.appendWhileLooking},
 		{"the projector was killed in the middle of a second burst and has caught up by itself", d.killMidBurst},
 		{"the read model is compared with an independent fold", d.compare},
+		{"a reducer with a bug is applied: e-mails get lost; it is held, and somebody approves it", d.shipTheBug},
+		{"the reducer is mended: the log is folded again beside the live model, compared and held", d.fixIt},
+		{"approved: the switch, while an application reads all the time", d.cutOver},
+		{"rolled back, and forward again", d.goBack},
+		{"the read model is compared with an independent fold again", d.compareMended},
 	}
 	for i, s := range steps {
 		begun := time.Now()
 		if err := s.step(ctx); err != nil {
 			return fmt.Errorf("step %d, %q: %w", i+1, s.does, err)
 		}
-		fmt.Printf("%2d/%d  %-85s %6.1f s\n", i+1, len(steps), s.does, time.Since(begun).Seconds())
+		fmt.Printf("%2d/%d  %-88s %6.1f s\n", i+1, len(steps), s.does, time.Since(begun).Seconds())
 	}
 	d.sayWhatNext()
 	return nil

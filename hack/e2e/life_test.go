@@ -103,27 +103,6 @@ func TestAChangeOfLabelsRollsThePodAndFoldsNothingTwice(t *testing.T) {
 	w.awaitHash("user:0", map[string]string{"orders": "1000", "spent": "1000"})
 }
 
-func TestAChangeOfTheFoldIsNotFoldedIntoTheSameModel(t *testing.T) {
-	w := newWorld(t)
-	w.orders(10, 1)
-	w.project(options{})
-	w.awaitReady()
-	pods, revision := w.pods(), w.get("projection/users", "{.status.activeRevision}")
-	w.project(options{rules: strings.Replace(defaultRules, `orders: "1"`, `orders: "2"`, 1)})
-	t.Log(w.awaitCondition("Stalled", "ReplayNeeded"))
-
-	w.orders(10, 1)
-	w.awaitHash("user:0", map[string]string{"orders": "20", "spent": "20"})
-	if got := w.get("projection/users", "{.status.activeRevision}"); got != revision {
-		t.Errorf("activeRevision is %s, was %s", got, revision)
-	}
-	w.project(options{})
-	w.awaitReady()
-	if got := w.pods(); !slices.Equal(got, pods) {
-		t.Errorf("the pod was replaced: %v, was %v", got, pods)
-	}
-}
-
 func TestDeletionFollowsItsPolicy(t *testing.T) {
 	tests := map[string]struct {
 		policy string

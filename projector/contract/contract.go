@@ -33,6 +33,7 @@ type Document struct {
 	Reducer     Reducer     `json:"reducer"`
 	ReadModel   ReadModel   `json:"readModel"`
 	ErrorPolicy ErrorPolicy `json:"errorPolicy"`
+	Replay      Replay      `json:"replay,omitzero"`
 }
 
 // Redis is one server and how to reach it.
@@ -70,10 +71,11 @@ const (
 type Source struct {
 	Redis        Redis  `json:"redis"`
 	Stream       string `json:"stream"`
-	From         string `json:"from"`         // a stream ID or an RFC 3339 time; inclusive
-	Format       string `json:"format"`       // Fields, JSON or CloudEvents
-	PayloadField string `json:"payloadField"` // JSON, CloudEvents: the entry's field that holds the document
-	TypeField    string `json:"typeField"`    // the entry's field, else the document's member, that names the type
+	From         string `json:"from"`            // a stream ID or an RFC 3339 time; inclusive
+	Until        string `json:"until,omitempty"` // a stream ID, inclusive: then the revision is complete
+	Format       string `json:"format"`          // Fields, JSON or CloudEvents
+	PayloadField string `json:"payloadField"`    // JSON, CloudEvents: the entry's field that holds the document
+	TypeField    string `json:"typeField"`       // the entry's field, else the document's member, that names the type
 }
 
 // Reducer is the fold.
@@ -116,10 +118,29 @@ type Field struct {
 	Type string `json:"type"`
 }
 
-// RedisHash stores entity 42 in the hash "<KeyPrefix>42".
+// Ways to publish a revision of Redis hashes.
+const (
+	CutoverRename  = "Rename"  // readers use <KeyPrefix>42; hashes are renamed
+	CutoverPointer = "Pointer" // readers use <KeyPrefix>@<revision>:42, and <KeyPrefix>@active names the revision
+)
+
+// RedisHash stores entity 42 in the hash "<KeyPrefix>42", or where Cutover says.
 type RedisHash struct {
 	Redis     Redis  `json:"redis"`
 	KeyPrefix string `json:"keyPrefix"`
+	Cutover   string `json:"cutover,omitempty"` // Rename if not set, or Pointer
+}
+
+// What a replay needs of the history.
+const (
+	HistoryRequired  = "Required"  // all of it from Source.From on; if not set
+	HistoryAvailable = "Available" // what there is
+)
+
+// Replay says how a revision is built while another one is published.
+type Replay struct {
+	MaxEventsPerSecond int64  `json:"maxEventsPerSecond,omitempty"` // 0: no bound but politeness
+	History            string `json:"history,omitempty"`
 }
 
 // OnErrorHalt stops at an event that cannot be folded.

@@ -42,7 +42,7 @@ func fullStatus() contract.Status {
 		Version: contract.Version, Projection: "shop/user-profile", Revision: "7f3k2m9q", Contract: "e3b0", Build: "dev",
 		StartedAt: "2026-11-23T12:00:00Z", MemoryLimitBytes: 483183819,
 		Partitions: []contract.Partition{{
-			Stream: "user_events", State: contract.StateHalted, Claimed: true, Epoch: 3, Position: "1795412031120-356",
+			Stream: "user_events", State: contract.StateHalted, Claimed: true, Published: true, Epoch: 3, Position: "1795412031120-356",
 			Tail: "1795412031121-0", Entries: 99, Events: 90, LagEvents: 1, LagSeconds: 2, CaughtUp: true, EventsPerSecond: 1.5, EtaSeconds: 1,
 			Skipped: contract.Skipped{UnnamedType: 8, NoKey: 1}, Rejected: 1, History: contract.HistoryComplete,
 			Memory: contract.Memory{UsedBytes: 1 << 20, BudgetBytes: 193273500},

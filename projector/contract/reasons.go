@@ -15,6 +15,8 @@ const (
 	ReasonRedisClusterDown     = "RedisClusterDown"     // CLUSTERDOWN, MOVED, ASK, TRYAGAIN
 	ReasonSourceMissing        = "SourceMissing"        // the stream is not there yet
 	ReasonFromAfterEnd         = "FromAfterEnd"         // source.from lies after the last entry
+	ReasonHeld                 = "Held"                 // a Job compares or publishes
+	ReasonCuttingOver          = "CuttingOver"          // a Job swaps two revisions
 	ReasonProtocolError        = "ProtocolError"        // a reply that cannot be right
 
 	// Permanent: a person must act.
@@ -25,10 +27,12 @@ const (
 	ReasonWrongType            = "WrongType"            // the stream's key holds another type
 	ReasonHistoryLost          = "HistoryLost"          // entries after the position are gone
 	ReasonSourceDiverged       = "SourceDiverged"       // the log ends before the position
+	ReasonHistoryIncomplete    = "HistoryIncomplete"    // a replay would miss entries that are gone
+	ReasonNotComparable        = "NotComparable"        // the two revisions cannot be brought to one ID
 	ReasonEventFailed          = "EventFailed"          // an event cannot be folded
 	ReasonEventTooLarge        = "EventTooLarge"        // an event does not fit into the projector's memory
 	ReasonNotOwned             = "NotOwned"             // something of that name exists and is not ours
-	ReasonReplayNeeded         = "ReplayNeeded"         // the model was folded by another revision
+	ReasonReplayNeeded         = "ReplayNeeded"         // the model is not one that the revision could go on from
 	ReasonFenced               = "Fenced"               // a successor holds the partition
 	ReasonInvalidContract      = "InvalidContract"      // the contract does not parse or compile
 	ReasonMemoryTooSmall       = "MemoryTooSmall"       // no projector works within the memory limit

@@ -27,6 +27,8 @@ const (
 	StateWaiting    State = "Waiting"    // the stream is not there yet, or ends before source.from
 	StateCatchingUp State = "CatchingUp" // folding, behind the tail
 	StateLive       State = "Live"       // folding at the tail
+	StateHolding    State = "Holding"    // stands still for a Job that compares or publishes; goes on by itself
+	StateCompleted  State = "Completed"  // folded up to source.until, and done
 	StateBackingOff State = "BackingOff" // a transient fault; tries again by itself
 	StateHalted     State = "Halted"     // a person must act; see Problem. Credentials and such are still tried again, slowly
 	StateFenced     State = "Fenced"     // a successor holds the partition
@@ -34,7 +36,7 @@ const (
 )
 
 // States lists every State.
-var States = []State{StateClaiming, StateWaiting, StateCatchingUp, StateLive, StateBackingOff, StateHalted, StateFenced, StateStopped}
+var States = []State{StateClaiming, StateWaiting, StateCatchingUp, StateLive, StateHolding, StateCompleted, StateBackingOff, StateHalted, StateFenced, StateStopped}
 
 // History says whether the stream still holds everything from source.from on.
 type History string
@@ -51,7 +53,9 @@ type Partition struct {
 	Partition       int      `json:"partition"`
 	Stream          string   `json:"stream"`
 	State           State    `json:"state"`
-	Claimed         bool     `json:"claimed"` // has held the partition at least once; Position and Events are then the ledger's
+	Claimed         bool     `json:"claimed"`     // has held the partition at least once; Position and Events are then the ledger's
+	Published       bool     `json:"published"`   // as last claimed: this revision is the one that readers read
+	Publication     int64    `json:"publication"` // how often a revision was published in the read model, as of Published
 	Epoch           int64    `json:"epoch"`
 	Position        string   `json:"position"`  // last stream ID whose effect is in the read model, "0-0" at first
 	Tail            string   `json:"tail"`      // the stream's last generated ID, "" while unknown
@@ -91,11 +95,50 @@ type Problem struct {
 	Since     string `json:"since"`             // RFC 3339
 }
 
-// Result is what a finite job (drop) writes to its termination message, as
-// JSON under 4 KiB.
+// Result is what a finite job (verify, cutover, drop) writes to its termination
+// message, as JSON under 4 KiB.
 type Result struct {
 	Version int      `json:"version"`
 	Done    bool     `json:"done"`
 	Message string   `json:"message"`
 	Problem *Problem `json:"problem,omitempty"`
+	Diff    *Diff    `json:"diff,omitempty"`    // verify
+	Cutover *Cutover `json:"cutover,omitempty"` // cutover; also of one that failed, from the point of no return on: without it nothing was touched
+}
+
+// Diff is what publishing a candidate would change for readers, counted in
+// entities. An entity without any field is none to a reader.
+type Diff struct {
+	AtID          string           `json:"atID"` // the ID up to which both are folded; "" where the logs are not the same
+	Same          int64            `json:"same"`
+	Added         int64            `json:"added"`
+	Removed       int64            `json:"removed"`
+	Changed       int64            `json:"changed"`
+	ChangedFields map[string]int64 `json:"changedFields,omitempty"` // of Changed; at most 32
+	Digest        string           `json:"digest"`                  // of the candidate's entities; hex, does not depend on order
+	Sample        []DiffSample     `json:"sample,omitempty"`        // at most 20
+	HeldMillis    int64            `json:"heldMillis"`              // how long both stood still
+}
+
+// DiffSample is one entity that differs.
+type DiffSample struct {
+	Key    string   `json:"key"`    // at most 64 bytes, valid UTF-8
+	Change string   `json:"change"` // Added, Removed or Changed
+	Fields []string `json:"fields,omitempty"`
+}
+
+// Values of DiffSample.Change.
+const (
+	Added   = "Added"
+	Removed = "Removed"
+	Changed = "Changed"
+)
+
+// Cutover is what a cutover did.
+type Cutover struct {
+	From         string `json:"from"`
+	To           string `json:"to"`
+	Entities     int64  `json:"entities"`     // that were renamed
+	PausedMillis int64  `json:"pausedMillis"` // how long writers stood still
+	Publication  int64  `json:"publication"`  // counts what is published in the read model, one after another
 }

@@ -25,6 +25,10 @@ func (b *backoff) next() time.Duration {
 // failed reports a fault and says how long to wait.
 func (e *Engine) failed(err error) time.Duration {
 	f := fault.As(err)
+	if f != nil && isHold(f) {
+		e.status.holding()
+		return e.Pace.Hold
+	}
 	if f == nil {
 		f = &fault.Error{
 			Reason:  contract.ReasonSourceUnreachable,
@@ -50,6 +54,11 @@ func (e *Engine) failed(err error) time.Duration {
 // isWaiting says whether nothing is wrong: there is nothing to fold yet.
 func isWaiting(f *fault.Error) bool {
 	return f.Reason == contract.ReasonSourceMissing || f.Reason == contract.ReasonFromAfterEnd
+}
+
+// isHold says whether nothing is wrong: a Job has asked to stand still.
+func isHold(f *fault.Error) bool {
+	return f.Reason == contract.ReasonHeld || f.Reason == contract.ReasonCuttingOver
 }
 
 func sleep(ctx context.Context, d time.Duration) {

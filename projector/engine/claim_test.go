@@ -53,8 +53,6 @@ func (b *bothFail) Read(ctx context.Context, after projector.ID, entries int64, 
 	return b.log.Read(ctx, after, entries, limit, block)
 }
 
-func (b *bothFail) Close() error { return nil }
-
 // What was folded and not sent when the read model failed is not folded any more,
 // also where the log then cannot be looked at.
 func TestAClaimForgetsWhatWasNotSent(t *testing.T) {

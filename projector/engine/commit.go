@@ -4,7 +4,7 @@ import (
 	"errors"
 	"time"
 
-	"github.com/refold-dev/refold/projector/engine/failpoint"
+	"github.com/refold-dev/refold/projector/failpoint"
 	"github.com/refold-dev/refold/projector/readmodel"
 )
 
@@ -60,7 +60,7 @@ func (e *Engine) due() (lane int, due bool) {
 // together says whether all that is folded is little enough for one commit.
 func (e *Engine) together() bool {
 	l := &e.fold.lanes
-	return l.dirty <= mostTogether && l.bytes <= e.mostDirtyBytes()/togetherShare
+	return l.dirty <= e.mostTogether() && l.bytes <= e.mostDirtyBytes()/togetherShare
 }
 
 // overdueAt is when the next commit is due though more may come for it.
@@ -82,7 +82,21 @@ func (e *Engine) unsent() bool {
 
 // full says that nothing more may be folded before something is sent.
 func (e *Engine) full() bool {
-	return e.fold.lanes.dirty >= mostDirty || e.fold.lanes.bytes >= e.mostDirtyBytes()
+	return e.fold.lanes.dirty >= e.mostDirty() || e.fold.lanes.bytes >= e.mostDirtyBytes()
+}
+
+func (e *Engine) mostDirty() int {
+	if e.polite() {
+		return politeDirty
+	}
+	return mostDirty
+}
+
+func (e *Engine) mostTogether() int {
+	if e.polite() {
+		return politeTogether
+	}
+	return mostTogether
 }
 
 func (e *Engine) mostDirtyBytes() int64 { return min(mostDirtyBytes, e.CacheBytes/dirtyShare) }
@@ -90,7 +104,7 @@ func (e *Engine) mostDirtyBytes() int64 { return min(mostDirtyBytes, e.CacheByte
 // maySend keeps few commits under way; of small ones at the tail one, so that
 // what comes meanwhile goes together.
 func (e *Engine) maySend() bool {
-	if e.behind || e.fold.lanes.dirty > mostTogether {
+	if e.behind || e.fold.lanes.dirty > e.mostTogether() {
 		return len(e.flying) < mostFlying
 	}
 	return len(e.flying) == 0
@@ -182,7 +196,7 @@ func (e *Engine) committed(s *sent) error {
 // reply may be lost, or the fault one that came after it.
 func (e *Engine) commitFailed(s *sent) error {
 	if errors.Is(s.err, readmodel.ErrFenced) {
-		e.status.rejected()
+		e.refused++
 	} else {
 		e.unknown = append(e.unknown, s)
 	}

@@ -165,6 +165,8 @@ func (l *log) Read(ctx context.Context, after projector.ID, _ int64, _ stream.Li
 
 func (l *log) Close() error { return nil }
 
+func (l *log) Tolerate(bool) {}
+
 func TestEntitiesThatWereAlteredAreWrittenWholeAndItIsSaid(t *testing.T) {
 	altered := &readmodel.AlteredError{Keys: []string{"3", "not in memory"}, Err: &fault.Error{Reason: contract.ReasonNotOwned}}
 	f := &flaky{shelf: &shelf{model: memory{}}, after: map[int]error{1: altered}}
@@ -189,7 +191,7 @@ func TestEntitiesThatWereAlteredAreWrittenWholeAndItIsSaid(t *testing.T) {
 func TestAnAlteredEntityIsKeptUntilItIsWrittenWhole(t *testing.T) {
 	altered := &readmodel.AlteredError{Keys: []string{"a"}, Err: &fault.Error{Reason: contract.ReasonNotOwned}}
 	f := &flaky{shelf: &shelf{model: memory{}}, after: map[int]error{1: altered}}
-	e := New(Options{Acker: &acks{}, Decoder: asTyped{}, Reducer: sums{}, Store: f, Schema: testSchema(t), CacheBytes: 1})
+	e := New(Options{Reader: &script{}, Acker: &acks{}, Decoder: asTyped{}, Reducer: sums{}, Store: f, Schema: testSchema(t), CacheBytes: 1})
 	if err := e.claim(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -206,7 +208,7 @@ func TestAnAlteredEntityIsKeptUntilItIsWrittenWhole(t *testing.T) {
 }
 
 func TestWhatComesAfterACommitWaitsItsOwnTime(t *testing.T) {
-	e := New(Options{Acker: &acks{}, Decoder: asTyped{}, Reducer: sums{}, Store: &shelf{model: memory{}}, Schema: testSchema(t),
+	e := New(Options{Reader: &script{}, Acker: &acks{}, Decoder: asTyped{}, Reducer: sums{}, Store: &shelf{model: memory{}}, Schema: testSchema(t),
 		Pace: Pace{CommitAge: time.Minute}})
 	if err := e.claim(t.Context()); err != nil {
 		t.Fatal(err)

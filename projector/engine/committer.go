@@ -5,7 +5,7 @@ import (
 	"errors"
 	"time"
 
-	"github.com/refold-dev/refold/projector/engine/failpoint"
+	"github.com/refold-dev/refold/projector/failpoint"
 	"github.com/refold-dev/refold/projector/readmodel"
 )
 

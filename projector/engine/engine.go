@@ -24,7 +24,11 @@
 // are looked at again slowly, so that a fixed Secret heals with no restart and
 // an event that cannot be folded is never passed. A successor's claim is
 // neither: this process then never claims again, it idles, not ready, until it
-// is stopped. Two processes of one partition so never fight.
+// is stopped. Two processes of one partition so never fight. Whether it is one,
+// the claim alone tells: a commit is fenced also by a Job that compares or
+// publishes, and that is over soon. See bound.go.
+//
+// A revision that is not published keeps out of others' way: see courtesy.go.
 package engine
 
 import (
@@ -45,6 +49,14 @@ type Reader interface {
 	Check(ctx context.Context, position projector.ID, entries int64) (stream.Info, error)
 	Read(ctx context.Context, after projector.ID, entries int64, limit stream.Limit, block time.Duration) (*stream.Batch, error)
 	Close() error
+	// Tolerate sets whether entries may have been deleted before they were read.
+	// No other call may be under way.
+	Tolerate(deleted bool)
+}
+
+// Claimer takes the partition; a readmodel.Store does.
+type Claimer interface {
+	Claim(ctx context.Context, c readmodel.Claim) (readmodel.Partition, readmodel.Checkpoint, error)
 }
 
 // Acker shows the position to others. It is called beside the Reader, from
@@ -68,8 +80,16 @@ type Options struct {
 	Acker   Acker
 	Decoder Decoder
 	Reducer projector.Reducer
-	Store   readmodel.Store
+	Store   Claimer
 	Schema  *projector.Schema
+
+	// Until is the last ID that is folded at all; nil for no end.
+	Until *projector.ID
+	// Replay bounds the folding of a revision that is not published.
+	Replay contract.Replay
+	// Probe is for a revision that is not published to see whether it is in the
+	// way. It may be nil: then it is not polite.
+	Probe Probe
 
 	Log     *slog.Logger
 	Metrics *Metrics
@@ -85,8 +105,10 @@ type Pace struct {
 	RetryMost   time.Duration // longest backoff: 5 s
 	Recheck     time.Duration // between looks at a permanent fault: 15 s
 	Wait        time.Duration // between looks at a stream that is not there: 1 s
+	Hold        time.Duration // between claims while a Job compares or publishes: 20 ms
 	Block       time.Duration // of one read at the tail: 1 s
-	Verify      time.Duration // between looks at the ledger and the group while idle: 10 s
+	Verify      time.Duration // between looks at the ledger and the group while idle: 2 s
+	History     time.Duration // between looks at the log's history, at the tail: 5 s
 	Ack         time.Duration // between acknowledgements: 200 ms
 	Grace       time.Duration // for what is under way when stopped: 3 s
 	CommitAge   time.Duration // behind, the longest that an event waits for its commit: 2 s
@@ -116,8 +138,10 @@ func (p Pace) withDefaults(cacheBytes int64) Pace {
 	orDefault(&p.RetryMost, 5*time.Second)
 	orDefault(&p.Recheck, 15*time.Second)
 	orDefault(&p.Wait, time.Second)
+	orDefault(&p.Hold, 20*time.Millisecond)
 	orDefault(&p.Block, time.Second)
-	orDefault(&p.Verify, 10*time.Second)
+	orDefault(&p.Verify, 2*time.Second)
+	orDefault(&p.History, 5*time.Second)
 	orDefault(&p.Ack, 200*time.Millisecond)
 	orDefault(&p.Grace, 3*time.Second)
 	orDefault(&p.CommitAge, 2*time.Second)
@@ -147,7 +171,15 @@ type Engine struct {
 	counted    tally                // up to there
 	held       int64                // epoch of the last claim, 0 before the first
 	unknown    []*sent              // commits whose outcome is not known yet
+	refused    int                  // commits that were fenced: by whom, the next claim tells
 	verifiedAt time.Time
+	lookedAt   time.Time // at the history
+
+	published bool          // as claimed
+	until     *projector.ID // as claimed: a Job waits for that
+	bound     *projector.ID // the last ID that may be folded: until, or Until
+	courtesy  *courtesy     // nil when published
+	gone      error         // what the history lacks, as first seen
 
 	behind      bool         // more is coming that is worth waiting for
 	sentTo      projector.ID // all up to here is committed, under way or dirty
@@ -194,10 +226,12 @@ func (e *Engine) Run(ctx context.Context) error {
 	defer e.release()
 	for ctx.Err() == nil {
 		err := e.attempt(ctx)
-		if errors.Is(err, readmodel.ErrFenced) {
+		switch {
+		case errors.Is(err, errSuccessor):
 			return e.idleFenced(ctx, err)
-		}
-		if err != nil && ctx.Err() == nil {
+		case errors.Is(err, readmodel.ErrFenced):
+			sleep(ctx, e.fenced())
+		case err != nil && ctx.Err() == nil:
 			sleep(ctx, e.failed(err))
 		}
 	}
@@ -220,7 +254,11 @@ func (e *Engine) attempt(ctx context.Context) error {
 	if errors.Is(err, errStore) || errors.Is(err, readmodel.ErrFenced) {
 		return err
 	}
-	return errors.Join(err, e.flush()) // what is folded is whole: keep it
+	flushed := e.flush() // what is folded is whole: keep it
+	if flushed == nil && errors.Is(err, errReached) {
+		return e.atBound(ctx)
+	}
+	return errors.Join(err, flushed)
 }
 
 // idleFenced waits for the end: a successor holds the partition.

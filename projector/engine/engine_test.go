@@ -40,6 +40,8 @@ func (s *script) Read(ctx context.Context, _ projector.ID, _ int64, _ stream.Lim
 
 func (s *script) Close() error { return nil }
 
+func (s *script) Tolerate(bool) {}
+
 // shelf is a store in memory. It refuses with err what it is told to refuse.
 type shelf struct {
 	mu      sync.Mutex
@@ -48,17 +50,20 @@ type shelf struct {
 	commits int
 	apart   int // commits after which lanes were apart
 	err     error
+	shadow  bool // it is not published
 }
 
-func (s *shelf) Claim(context.Context, readmodel.Claim) (readmodel.Partition, readmodel.Checkpoint, error) {
+func (s *shelf) Claim(_ context.Context, c readmodel.Claim) (readmodel.Partition, readmodel.Checkpoint, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.err != nil && c.Held > 0 {
+		return nil, readmodel.Checkpoint{}, s.err
+	}
 	s.at.Epoch++
-	return s, s.at, nil
+	at := s.at
+	at.Published = !s.shadow
+	return s, at, nil
 }
-
-func (s *shelf) Drop(context.Context, string, bool) error { return nil }
-func (s *shelf) Close() error                             { return nil }
 
 func (s *shelf) Load(ctx context.Context, keys []string, states []*projector.State) error {
 	s.mu.Lock()

@@ -6,7 +6,8 @@ import (
 	"time"
 
 	"github.com/refold-dev/refold/projector"
-	"github.com/refold-dev/refold/projector/engine/failpoint"
+	"github.com/refold-dev/refold/projector/contract"
+	"github.com/refold-dev/refold/projector/failpoint"
 	"github.com/refold-dev/refold/projector/readmodel"
 	"github.com/refold-dev/refold/projector/stream"
 )
@@ -17,33 +18,65 @@ const nearTail = 1000
 // follow checks the history and folds what is read, until something fails or
 // ctx ends.
 func (e *Engine) follow(ctx context.Context) error {
+	if e.bound != nil && e.at.Position.Compare(*e.bound) >= 0 {
+		return errReached // whatever has become of the log since
+	}
 	if err := e.check(ctx); err != nil {
 		return err
 	}
 	e.acks.to(e.at)
-	reads, stop := startReading(ctx, e.Reader, e.Pace, e.at.Position, e.at.Entries)
+	reads, stop := startReading(ctx, e.Reader, e.readingPace(), e.at.Position, e.at.Entries)
 	defer stop()
 	for ctx.Err() == nil {
 		r := e.next(ctx, reads)
-		if r.err != nil {
+		switch {
+		case r.err != nil && e.beyond(r.err):
+			e.pass()
+			return errReached
+		case r.err != nil:
 			return r.err
 		}
 		reads.taken(r.batch)
-		if isBehind(r.batch) {
+		reads.limit = e.readingPace().limit()
+		if e.isBehind(r.batch) {
 			reads.ahead()
 		}
 		if err := e.take(ctx, r.batch); err != nil {
+			return err
+		}
+		if err := e.lookBack(ctx, reads); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// lookBack sees, at the tail, whether the log still has its beginning: a replay
+// must know before it begins.
+func (e *Engine) lookBack(ctx context.Context, reads *reading) error {
+	if reads.asked || len(e.flying) > 0 || e.unsent() || time.Since(e.lookedAt) < e.Pace.History {
+		return nil
+	}
+	defer e.status.outside()()
+	info, err := e.Reader.Check(ctx, e.at.Position, e.at.Entries)
+	if err != nil {
+		return err
+	}
+	e.lookedAt = time.Now()
+	e.status.checked(info)
+	return nil
+}
+
 // check compares the stream with the position.
 func (e *Engine) check(ctx context.Context) error {
 	defer e.status.outside()()
+	e.Reader.Tolerate(e.takesWhatThereIs())
 	info, err := e.Reader.Check(ctx, e.at.Position, e.at.Entries)
+	e.lookedAt = time.Now()
 	e.status.checked(info)
+	if info.History == contract.HistoryIncomplete && !e.published && e.fresh() {
+		info, err = e.beginIncomplete(ctx, info, err)
+	}
 	if err == nil {
 		err = e.checkLanes(ctx)
 	}
@@ -54,6 +87,7 @@ func (e *Engine) check(ctx context.Context) error {
 		e.at.Entries = info.Entries
 	}
 	e.startFold()
+	e.status.resumed()
 	e.show()
 	return nil
 }
@@ -112,10 +146,27 @@ func (e *Engine) nextDue() <-chan time.Time {
 func (e *Engine) take(ctx context.Context, b *stream.Batch) error {
 	defer b.Release()
 	failpoint.Hit(failpoint.Read)
+	reached := e.bound != nil && e.cut(b)
 	e.status.read(b)
-	if len(b.Events) == 0 {
+	if len(b.Events) > 0 {
+		if err := e.foldBatch(ctx, b); err != nil {
+			return err
+		}
+	}
+	switch {
+	case reached:
+		e.pass()
+		return errReached
+	case len(b.Events) == 0:
 		return e.idle(ctx)
 	}
+	if err := e.sendDue(); err != nil || e.courtesy == nil {
+		return err
+	}
+	return e.giveWay(ctx, len(b.Events))
+}
+
+func (e *Engine) foldBatch(ctx context.Context, b *stream.Batch) error {
 	if !e.unsent() {
 		e.unsentSince = time.Now()
 	}
@@ -125,8 +176,8 @@ func (e *Engine) take(ctx context.Context, b *stream.Batch) error {
 	}
 	e.fold.at.Entries = b.Entries
 	e.show()
-	e.behind = isBehind(b)
-	return e.sendDue()
+	e.behind = e.isBehind(b)
+	return nil
 }
 
 // foldAll folds events. It ends early when ctx does.
@@ -167,12 +218,15 @@ func (e *Engine) landed() error {
 }
 
 // isBehind says whether more is coming that is worth waiting for.
-func isBehind(b *stream.Batch) bool {
+func (e *Engine) isBehind(b *stream.Batch) bool {
 	switch {
 	case b.Last.Compare(b.Tail) >= 0:
 		return false
 	case b.Entries >= 0 && b.TailEntries >= 0:
 		return b.TailEntries-b.Entries > nearTail
+	}
+	if e.polite() {
+		return len(b.Events) >= politeEvents
 	}
 	return len(b.Events) >= nearTail
 }
@@ -191,6 +245,9 @@ func (e *Engine) idle(ctx context.Context) error {
 	}
 	e.retry.reset()
 	e.status.progress()
+	if e.until != nil {
+		return errReached // as far as it comes for now: the claim tells whether that is still wanted
+	}
 	return nil
 }
 

@@ -26,7 +26,7 @@ func (r read) release() {
 // it, as to hand an event over would take as long as the rest of its way.
 type reading struct {
 	reader Reader
-	limit  stream.Limit
+	limit  stream.Limit // changed only while nothing is asked for
 	block  time.Duration
 
 	position projector.ID // the next read comes after
@@ -40,7 +40,7 @@ type reading struct {
 func startReading(ctx context.Context, r Reader, p Pace, position projector.ID, entries int64) (reads *reading, stop func()) {
 	reads = &reading{
 		reader:   r,
-		limit:    stream.Limit{Events: p.BatchEvents, Bytes: p.BatchBytes, Most: p.EventBytes},
+		limit:    p.limit(),
 		block:    p.Block,
 		position: position,
 		entries:  entries,
@@ -62,6 +62,10 @@ func startReading(ctx context.Context, r Reader, p Pace, position projector.ID, 
 		}
 		_ = r.Close()
 	}
+}
+
+func (p Pace) limit() stream.Limit {
+	return stream.Limit{Events: p.BatchEvents, Bytes: p.BatchBytes, Most: p.EventBytes}
 }
 
 // now reads on the caller's goroutine. Nothing may be asked for.

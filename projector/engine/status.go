@@ -33,6 +33,7 @@ type tracker struct {
 	tail     projector.ID
 	tailAt   int64 // entries ever added, -1 while unknown
 	tailSeen bool
+	bounded  bool      // folds only up to where a Job waits for it
 	reached  bool      // has been at the tail since the claim
 	away     time.Time // since when it backs off; the zero time when it does not
 	folding  tally     // as counted, and what is not committed yet
@@ -84,21 +85,18 @@ func (t *tracker) alive() bool {
 func (t *tracker) ready() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.seen.Claimed && (t.seen.State == contract.StateLive || t.seen.State == contract.StateCatchingUp)
-}
-
-func (t *tracker) claiming() {
-	t.update(func() {
-		if t.seen.Problem == nil {
-			t.seen.State = contract.StateClaiming
-		}
-	})
+	switch t.seen.State {
+	case contract.StateLive, contract.StateCatchingUp, contract.StateHolding, contract.StateCompleted:
+		return t.seen.Claimed
+	}
+	return false
 }
 
 func (t *tracker) claimed(at readmodel.Checkpoint) {
 	t.update(func() {
-		t.seen.Claimed, t.seen.Epoch = true, at.Epoch
-		t.at, t.reached = at, false
+		t.seen.Claimed, t.seen.Epoch, t.seen.Published, t.seen.Publication = true, at.Epoch, at.Published, at.Publication
+		t.at, t.bounded = at, at.Until != nil
+		t.reached = t.reached && t.seen.State == contract.StateHolding // nothing has happened but that it stood still
 		t.rate.add(time.Now(), 0)
 		t.growth.add(time.Now(), 0)
 	})
@@ -162,15 +160,38 @@ func (t *tracker) progress() {
 		t.seen.Problem = nil
 		t.away = time.Time{}
 		t.seen.State = contract.StateCatchingUp
-		if t.caughtUp() {
+		switch {
+		case t.bounded:
+			t.seen.State = contract.StateHolding
+		case t.caughtUp():
 			t.seen.State = contract.StateLive
 		}
 	})
 }
 
-func (t *tracker) rejected() {
-	t.metrics.rejected.Inc()
-	t.update(func() { t.seen.Rejected++ })
+// holding says that a Job has asked to stand still: nothing is wrong.
+func (t *tracker) holding() {
+	t.update(func() { t.seen.State, t.seen.Problem, t.away = contract.StateHolding, nil, time.Time{} })
+}
+
+// resumed says that it goes on, where it stood still.
+func (t *tracker) resumed() {
+	t.mu.Lock()
+	held := t.seen.State == contract.StateHolding
+	t.mu.Unlock()
+	if held {
+		t.progress()
+	}
+}
+
+// completed says that the revision holds all that it is to hold.
+func (t *tracker) completed() {
+	t.update(func() { t.seen.State, t.seen.Problem, t.away = contract.StateCompleted, nil, time.Time{} })
+}
+
+func (t *tracker) rejected(commits int) {
+	t.metrics.rejected.Add(float64(commits))
+	t.update(func() { t.seen.Rejected += int64(commits) })
 }
 
 // failed shows a fault, and says whether it is another one than before.
@@ -262,6 +283,8 @@ func (t *tracker) update(change func()) {
 // machine has a say in it.
 func (t *tracker) lag() (events, seconds int64) {
 	switch {
+	case t.seen.State == contract.StateCompleted:
+		return 0, 0
 	case !t.tailSeen || !t.seen.Claimed:
 		return -1, 0
 	case t.tail == t.at.Position:

@@ -87,7 +87,7 @@ func TestAProblemKeepsItsBeginningAndGoesWithProgress(t *testing.T) {
 	if !tr.failed(f) || tr.failed(f) {
 		t.Error("the same fault is news twice, or not once")
 	}
-	tr.claiming()
+	tr.claimed(readmodel.Checkpoint{})
 	if s := tr.snapshot(); s.State != contract.StateHalted || s.Problem == nil {
 		t.Errorf("trying again hides the problem: %+v", s)
 	}

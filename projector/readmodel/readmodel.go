@@ -10,6 +10,7 @@ import (
 	"errors"
 
 	"github.com/refold-dev/refold/projector"
+	"github.com/refold-dev/refold/projector/contract"
 )
 
 // Lanes is how many lanes a partition has. A lane is a share of the entities, by
@@ -43,6 +44,15 @@ type Checkpoint struct {
 	Lanes *[Lanes]Mark
 	Epoch int64 // the claim that holds the partition
 	Empty bool  // as claimed: the store knows no entity of the revision
+
+	// Published says, as claimed, that the revision is the one that readers read.
+	Published bool
+	// Publication, as claimed, counts the revisions that were published, one after
+	// another, in this read model.
+	Publication int64
+	// Until, as claimed, is the last ID that may be folded before the partition
+	// is claimed again; nil for no bound. See Compare and Promote.
+	Until *projector.ID
 }
 
 // Claim says who wants a partition of which revision.
@@ -52,9 +62,19 @@ type Claim struct {
 	Revision   string
 	Partition  int
 	Start      projector.ID // the position of a revision that has no ledger yet
+	Source     string       // names the log: two revisions of one log have positions in common
+	// Until is the last ID that the revision ever folds; nil for no end.
+	Until *projector.ID
 	// Held is the epoch of this process's last claim of the partition, 0 for
 	// its first. A ledger above it belongs to a successor: ErrFenced.
 	Held int64
+}
+
+// Revision is one that the ledger knows.
+type Revision struct {
+	Name      string
+	Source    string // as it was claimed
+	Published bool
 }
 
 // Entity is one entity that is to be written. Its state tells what of it the
@@ -94,20 +114,45 @@ var (
 // Store is a read model that a revision is folded into.
 type Store interface {
 	// Claim raises the partition's epoch and returns the checkpoint, in one
-	// step; it makes the ledger if the revision is new. It fails with
-	// ReasonReplayNeeded when the model was folded by another revision (one that
-	// has folded no event yet gives way), and ReasonNotOwned when what stands
-	// there is not Refold's. A process claims a partition again after a fault
-	// with Held set, so that it never takes it back from a successor; the
-	// former Partition is then no longer used.
+	// step; it makes the ledger if the revision is new. The first revision is
+	// published at once, as is one that comes after one that has folded nothing;
+	// any other is built in storage of its own, which readers do not see. It fails
+	// with ReasonNotOwned when what stands there is not Refold's, and, for as long
+	// as the revision is to stand still, with the transient ReasonHeld or
+	// ReasonCuttingOver. A process claims a partition again after a fault with
+	// Held set, so that it never takes it back from a successor, nor makes a
+	// revision anew that was dropped: ErrFenced; the former Partition is then no
+	// longer used.
 	Claim(ctx context.Context, c Claim) (Partition, Checkpoint, error)
 
+	// Compare counts what publishing the candidate would change for readers, both
+	// folded up to one ID. While it looks at the last of it both stand still: by a
+	// lease, which ends by itself. ReasonNotComparable: they do not get to one ID.
+	Compare(ctx context.Context, projection, candidate string) (contract.Diff, error)
+
+	// Promote makes a revision the published one. It may be run again at any
+	// time, also while another run is under way, and goes on with one that died;
+	// until one ends well, writers of the two revisions stand still once the
+	// point of no return is passed; from there on Cutover.From is set, also beside
+	// an error. A Cutover beside an error is the zero value where nothing was
+	// touched, and names To alone where that is not known. A revision that is behind the published one,
+	// and does not come up to it within seconds, is a transient fault.
+	Promote(ctx context.Context, projection, revision string) (contract.Cutover, error)
+
+	// DropRevision removes a revision's entities and ledger, but never those of
+	// the published one: only with published, which leaves none published.
+	// It may be run again at any time, and succeeds for one that is not there.
+	DropRevision(ctx context.Context, projection, revision string, published bool) error
+
 	// Drop removes every entity that the projection published, and its ledger.
-	// With keep it removes neither: the ledger says how far the entities are
-	// folded, and a Projection of the same name and revision goes on from
-	// there. It removes nothing that Refold did not create, may be run again
+	// With keep it leaves the published revision's: the ledger says how far the
+	// entities are folded, and a Projection of the same name and revision goes on
+	// from there. It removes nothing that Refold did not create, may be run again
 	// at any time and blocks the server for no longer than a bounded batch.
 	Drop(ctx context.Context, projection string, keep bool) error
+
+	// Revisions lists what the ledger knows, the published one first.
+	Revisions(ctx context.Context, projection string) ([]Revision, error)
 
 	// Close frees connections. No call may be under way.
 	Close() error

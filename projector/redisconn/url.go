@@ -17,6 +17,21 @@ type address struct {
 	tls            bool
 }
 
+// Normal is the server and the database as everybody writes them, without a
+// password: two URLs of one database are the same text. It is an error where New
+// says one.
+func Normal(side Side, r contract.Redis) (string, error) {
+	a, err := parseURL(side, r)
+	if err != nil {
+		return "", err
+	}
+	scheme := "redis"
+	if a.tls {
+		scheme = "rediss"
+	}
+	return fmt.Sprintf("%s://%s/%d", scheme, strings.ToLower(a.hostPort), a.db), nil
+}
+
 // parseURL reads redis://host:port/db as Redis clients do, and refuses what
 // would be misread in silence. Messages never repeat the URL: it could hold a
 // password.

@@ -8,7 +8,7 @@ import (
 	"github.com/refold-dev/refold/hack/testbed/redis"
 	"github.com/refold-dev/refold/projector"
 	"github.com/refold-dev/refold/projector/contract"
-	"github.com/refold-dev/refold/projector/engine/failpoint"
+	"github.com/refold-dev/refold/projector/failpoint"
 	"github.com/refold-dev/refold/projector/readmodel/conformance"
 )
 

@@ -2,93 +2,94 @@ package run
 
 import (
 	"context"
-	"encoding/json"
 	"log/slog"
-	"os"
+	"slices"
 	"strings"
-	"time"
 
 	"github.com/refold-dev/refold/projector/contract"
-	"github.com/refold-dev/refold/projector/fault"
+	"github.com/refold-dev/refold/projector/readmodel"
 )
 
-// A finite job tries a transient fault again a few times, and then says so: the
-// Job's own retries, and the operator, go on from there.
-const (
-	dropAttempts = 5
-	dropPause    = time.Second
-)
-
-// messageBytes keeps a termination message under Kubernetes' 4 KiB.
-const messageBytes = 1024
-
-// drop removes the read model, unless it is kept, and the consumer group.
-func drop(ctx context.Context, o options, log *slog.Logger) int {
-	w, err := newWorker(o.contract)
-	defer w.close()
-	if err == nil {
-		err = patiently(ctx, log, func() error { return w.store.Drop(ctx, w.document.Projection, o.keep) })
+// drop removes the read model, unless it is kept, and the consumer groups; or
+// one revision.
+func drop(ctx context.Context, w *worker, o options, log *slog.Logger, r *contract.Result) error {
+	if o.revisionOnly {
+		return dropRevision(ctx, w, o, log, r)
 	}
-	if err == nil {
-		err = patiently(ctx, log, func() error { return w.newReader().DropGroup(ctx) })
+	var groups []group
+	steps := []func() error{
+		func() (err error) { groups, err = w.groups(ctx); return err },
+		// The ledger goes with the read model, and then nothing names the groups any
+		// more: they go first, as far as they can, and again when nobody can make them.
+		func() error { _ = w.dropGroups(ctx, groups); return nil },
+		func() error { return w.store.Drop(ctx, w.document.Projection, o.keep) },
+		func() error { return w.dropGroups(ctx, groups) },
 	}
-	result := dropResult(o.keep, err)
-	log.Info("Dropping is over", "done", result.Done, "message", result.Message)
-	if err := writeResult(o.terminationLog, result); err != nil {
-		log.Error("Could not write the result", "error", err.Error())
-		return exitFailed
-	}
-	if !result.Done {
-		return exitFailed
-	}
-	return exitDone
-}
-
-// patiently tries a transient fault again.
-func patiently(ctx context.Context, log *slog.Logger, step func() error) error {
-	for attempt := 1; ; attempt++ {
-		err := step()
-		f := fault.As(err)
-		if err == nil || attempt == dropAttempts || ctx.Err() != nil || f != nil && f.Permanent {
-			return err
-		}
-		log.Warn("Trying again", "error", err.Error())
-		select {
-		case <-time.After(dropPause):
-		case <-ctx.Done():
-			return err
-		}
-	}
-}
-
-func dropResult(keep bool, err error) contract.Result {
-	r := contract.Result{Version: contract.Version, Done: err == nil}
-	f := fault.As(err)
-	switch {
-	case err == nil && keep:
-		r.Message = "the consumer group is gone; the read model stays, with its ledger"
-	case err == nil:
-		r.Message = "the read model, its ledger and the consumer group are gone"
-	case f != nil:
-		r.Message, r.Problem = clip(f.Message), problem(f)
-		r.Problem.Message, r.Problem.Remedy = clip(f.Message), clip(f.Remedy)
-	default:
-		r.Message = clip(err.Error())
-	}
-	return r
-}
-
-func clip(s string) string {
-	if len(s) <= messageBytes {
-		return s
-	}
-	return strings.ToValidUTF8(s[:messageBytes], "") + "…"
-}
-
-func writeResult(path string, r contract.Result) error {
-	data, err := json.Marshal(r)
-	if err != nil {
+	if err := inTurn(ctx, log, steps...); err != nil {
 		return err
 	}
-	return os.WriteFile(path, append(data, '\n'), 0o644)
+	r.Message = "the read model, its ledger and the consumer groups are gone"
+	if o.keep {
+		r.Message = "the consumer groups are gone; the published read model stays, with its ledger"
+	}
+	return nil
+}
+
+func dropRevision(ctx context.Context, w *worker, o options, log *slog.Logger, r *contract.Result) error {
+	d := &w.document
+	err := inTurn(ctx, log,
+		func() error { return w.store.DropRevision(ctx, d.Projection, d.Revision, o.published) },
+		func() error { return w.newReader().DropGroup(ctx) })
+	r.Message = "revision " + d.Revision + " and its consumer group are gone"
+	return err
+}
+
+// inTurn takes one step after another, each patiently.
+func inTurn(ctx context.Context, log *slog.Logger, steps ...func() error) error {
+	for _, step := range steps {
+		if err := patiently(ctx, log, step); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// group is a revision's, at the stream that it reads.
+type group struct{ stream, revision string }
+
+// groups are those of every revision that reads from the contract's server.
+func (w *worker) groups(ctx context.Context) ([]group, error) {
+	groups := []group{{w.document.Source.Stream, w.document.Revision}}
+	revisions, err := w.store.Revisions(ctx, w.document.Projection)
+	if err != nil {
+		return groups, err
+	}
+	for _, known := range revisions {
+		if g := (group{w.streamOf(known), known.Name}); g.stream != "" && !slices.Contains(groups, g) {
+			groups = append(groups, g)
+		}
+	}
+	return groups, nil
+}
+
+// streamOf is the stream that a revision reads, where it is on the contract's
+// server.
+func (w *worker) streamOf(r readmodel.Revision) string {
+	ours, _, _ := strings.Cut(w.log, " ")
+	where, stream, _ := strings.Cut(r.Source, " ")
+	if where != ours {
+		return ""
+	}
+	return stream
+}
+
+func (w *worker) dropGroups(ctx context.Context, groups []group) error {
+	for _, g := range groups {
+		source := w.document.Source
+		source.Stream = g.stream
+		if err := w.readerOf(source, g.revision).DropGroup(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }

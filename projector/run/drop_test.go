@@ -1,11 +1,6 @@
 package run_test
 
 import (
-	"encoding/json"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/refold-dev/refold/projector/contract"
@@ -14,28 +9,7 @@ import (
 // drop runs the finite job and returns its exit code and result.
 func (w *world) drop(keep string) (int, contract.Result) {
 	w.t.Helper()
-	dir := w.t.TempDir()
-	document, err := contract.Encode(w.contract)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, contract.FileName), document, 0o600); err != nil {
-		w.t.Fatal(err)
-	}
-	message := filepath.Join(dir, "termination-log")
-	cmd := exec.Command(binary, "drop", "--contract", dir, "--keep="+keep, "--termination-log", message)
-	out, _ := cmd.CombinedOutput()
-	data, err := os.ReadFile(message)
-	if err != nil {
-		w.t.Fatalf("%v\n%s", err, out)
-	}
-	var result contract.Result
-	decoder := json.NewDecoder(strings.NewReader(string(data)))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&result); err != nil || len(data) >= 4096 || result.Version != contract.Version {
-		w.t.Errorf("the result is not one: %v %s", err, data)
-	}
-	return cmd.ProcessState.ExitCode(), result
+	return w.run("drop", "--keep="+keep)
 }
 
 func (w *world) keys() []string { return w.client.Keys(w.t.Context(), "*").Val() }

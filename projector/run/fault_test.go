@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/refold-dev/refold/hack/testbed/redis"
 	"github.com/refold-dev/refold/projector/contract"
 )
@@ -172,18 +174,22 @@ func TestAnEventThatFailsHaltsExactlyBeforeIt(t *testing.T) {
 	w.judge()
 }
 
-func TestALedgerOfAnotherRevisionNeedsAReplay(t *testing.T) {
+func TestAnotherRevisionFoldsBesideThePublishedOne(t *testing.T) {
 	w := newWorld(t)
 	w.burst(100, 1)
 	p := w.start()
 	p.awaitTail()
 	p.stop()
+	before := w.model()
 	w.contract.Revision = "r2"
-	s := w.start().awaitProblem(contract.ReasonReplayNeeded)
-	if !s.Problem.Permanent || s.Claimed {
+	w.contract.Reducer.Rules = w.contract.Reducer.Rules[:1]
+	if s := w.start().awaitTail(); s.Published || s.Epoch != 1 {
 		t.Errorf("%+v", s)
 	}
-	w.judgeAll()
+	w.contract.Revision = "r1"
+	if diff := cmp.Diff(before, w.model()); diff != "" {
+		t.Errorf("what readers read has changed (-was +is):\n%s", diff)
+	}
 }
 
 func TestAContractThatCannotBeFollowedIsToldAndNotRestarted(t *testing.T) {
@@ -241,4 +247,21 @@ func TestARedisThatLostTheTailOfLogAndModelTogetherIsFollowedAgain(t *testing.T)
 	w.burst(50, 3)
 	p.awaitTail()
 	w.judgeAll()
+}
+
+func TestATrimmedLogIsToldWhileItIsFollowed(t *testing.T) {
+	w := newWorld(t)
+	w.burst(200, 1)
+	p := w.start()
+	if s := p.awaitTail(); s.History != contract.HistoryComplete {
+		t.Errorf("at first: %s", s.History)
+	}
+	w.client.XTrimMaxLen(t.Context(), streamName, 50)
+	p.await("told", func(s contract.Partition) bool {
+		return s.History == contract.HistoryIncomplete && s.State == contract.StateLive
+	})
+	w.burst(100, 2)
+	if s := p.awaitTail(); s.Problem != nil || s.Events == 0 {
+		t.Errorf("%+v", s)
+	}
 }

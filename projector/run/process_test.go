@@ -66,6 +66,12 @@ const (
 func newWorld(t *testing.T, opts ...redis.Option) *world {
 	t.Helper()
 	t.Parallel()
+	return newWorldOf(t, opts...)
+}
+
+// newWorldOf is newWorld for a test that has one already.
+func newWorldOf(t *testing.T, opts ...redis.Option) *world {
+	t.Helper()
 	server := redis.Start(t, opts...)
 	w := &world{t: t, server: server}
 	w.client = goredis.NewClient(&goredis.Options{Addr: server.Addr(), Password: server.Password(), MaxRetries: 3})

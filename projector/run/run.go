@@ -34,10 +34,16 @@ const (
 	exitUsage  = 2
 )
 
-const usage = `usage: projector [run|drop] [flags]
+const usage = `usage: projector [run|verify|cutover|drop] [flags]
 
-  run    fold, until SIGTERM (the default)
-  drop   remove the read model and the consumer group, then exit
+  run      fold, until SIGTERM (the default)
+  verify   count what publishing the contract's revision would change for readers, then exit
+  cutover  publish the contract's revision, then exit
+  drop     remove the read model and the consumer groups, or with --revision-only
+           those of the contract's revision alone, then exit
+
+All but run write their result, as JSON, to --termination-log, and exit with 0
+when it is done. They may be run again at any time, also when one was killed.
 `
 
 // Main runs the program with os.Args until it is done or signalled, and
@@ -55,8 +61,8 @@ func Command(ctx context.Context, registry projector.Registry, args []string, ou
 		return exitUsage // parse has said why
 	}
 	log := slog.New(slog.NewJSONHandler(out, &slog.HandlerOptions{Level: o.logLevel}))
-	if o.command == "drop" {
-		return drop(ctx, o, log)
+	if j, ok := jobs[o.command]; ok {
+		return j.run(ctx, o, log)
 	}
 	return serve(ctx, registry, o, log)
 }
@@ -69,13 +75,16 @@ type options struct {
 	logLevel       slog.Level
 	cacheMiB       int64
 	recheck        time.Duration
+	active         string
 	keep           bool
+	revisionOnly   bool
+	published      bool
 	terminationLog string
 }
 
 func parse(args []string, out io.Writer) (options, error) {
 	o := options{command: "run", keep: true}
-	if len(args) > 0 && (args[0] == "run" || args[0] == "drop") {
+	if len(args) > 0 && (args[0] == "run" || jobs[args[0]].step != nil) {
 		o.command, args = args[0], args[1:]
 	}
 	flags := flag.NewFlagSet("projector", flag.ContinueOnError)
@@ -89,8 +98,11 @@ func parse(args []string, out io.Writer) (options, error) {
 	flags.StringVar(&o.listen, "listen", ":"+strconv.Itoa(contract.Port), "run: address of /statusz, /metrics, /healthz and /readyz")
 	flags.Int64Var(&o.cacheMiB, "cache-mib", 0, "run: memory for entities in MiB; at most 60 % of GOMEMLIMIT; 0: 40 % of it, or 256 where there is none")
 	flags.DurationVar(&o.recheck, "recheck", 15*time.Second, "run: between looks at a fault that a person must mend")
-	flags.BoolVar(&o.keep, "keep", true, "drop: keep the read model, and remove only the consumer group")
-	flags.StringVar(&o.terminationLog, "termination-log", "/dev/termination-log", "drop: where the result goes")
+	flags.BoolVar(&o.keep, "keep", true, "drop: keep the published read model and its ledger, and remove the rest")
+	flags.BoolVar(&o.revisionOnly, "revision-only", false, "drop: remove the contract's revision, unless it is the published one")
+	flags.BoolVar(&o.published, "published", false, "drop --revision-only: also if it is the published one; readers then have none")
+	flags.StringVar(&o.active, "active", "", "verify: the revision that is published, to see that it still is")
+	flags.StringVar(&o.terminationLog, "termination-log", "/dev/termination-log", "verify, cutover, drop: where the result goes")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
@@ -99,12 +111,22 @@ func parse(args []string, out io.Writer) (options, error) {
 		flags.Usage()
 		return o, flag.ErrHelp
 	}
+	if o.published && !o.revisionOnly {
+		_, _ = fmt.Fprintln(out, "projector: --published belongs to --revision-only")
+		return o, flag.ErrHelp
+	}
 	if o.cacheMiB < 0 || o.recheck < 0 {
 		_, _ = fmt.Fprintln(out, "projector: --cache-mib and --recheck must not be negative")
 		return o, flag.ErrHelp
 	}
-	if info, err := os.Stat(o.contract); err == nil && info.IsDir() {
-		o.contract = filepath.Join(o.contract, contract.FileName)
-	}
+	o.contract = fileOf(o.contract)
 	return o, nil
+}
+
+// fileOf is the contract's file where its directory is named.
+func fileOf(path string) string {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return filepath.Join(path, contract.FileName)
+	}
+	return path
 }

@@ -24,6 +24,7 @@ func TestStatuszIsWhatTheOperatorReads(t *testing.T) {
 		Stream:          "user_events",
 		State:           contract.StateHalted,
 		Claimed:         true,
+		Published:       true,
 		Epoch:           3,
 		Position:        "1795412031120-355",
 		Tail:            "1795412031120-356",

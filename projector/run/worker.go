@@ -1,12 +1,16 @@
 package run
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
+	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
@@ -29,9 +33,12 @@ type worker struct {
 	document contract.Document
 	digest   string // hex SHA-256 of the contract's file
 	start    projector.ID
+	until    *projector.ID // nil: no end
+	log      string        // the source's name: its server, a space, its stream
 	schema   *projector.Schema
 	reducer  projector.Reducer
 	source   *redis.Client
+	target   *redis.Client // the store's
 	store    *redishash.Store
 }
 
@@ -68,15 +75,53 @@ func (w *worker) build() error {
 	case d.ErrorPolicy.OnError != contract.OnErrorHalt:
 		return fmt.Errorf("errorPolicy.onError: %q is none that this projector follows", d.ErrorPolicy.OnError)
 	}
-	from, err := projector.ParseStart(d.Source.From)
-	if err != nil {
-		return fmt.Errorf("source.from: %w", err)
+	if err := w.span(); err != nil {
+		return err
 	}
-	w.start = from.Prev()
+	if err := checkReplay(d); err != nil {
+		return err
+	}
+	var err error
 	if w.schema, err = projector.NewSchema(d.ReadModel.Fields); err != nil {
 		return err
 	}
 	return w.connect()
+}
+
+// span reads where the fold begins and ends.
+func (w *worker) span() error {
+	s := &w.document.Source
+	from, err := projector.ParseStart(s.From)
+	if err != nil {
+		return fmt.Errorf("source.from: %w", err)
+	}
+	w.start = from.Prev()
+	if s.Until == "" {
+		return nil
+	}
+	until, err := projector.ParseEnd(s.Until)
+	switch {
+	case err != nil:
+		return fmt.Errorf("source.until: %w", err)
+	case until.Compare(from) < 0:
+		return fmt.Errorf("source.until: %s lies before source.from %s", s.Until, s.From)
+	}
+	w.until = &until
+	return nil
+}
+
+// checkReplay looks at what says how a revision comes beside another one.
+func checkReplay(d *contract.Document) error {
+	target := d.ReadModel.RedisHash
+	switch {
+	case !slices.Contains([]string{"", contract.CutoverRename, contract.CutoverPointer}, target.Cutover):
+		return fmt.Errorf("readModel.redisHash.cutover: %q is none that this projector knows", target.Cutover)
+	case !slices.Contains([]string{"", contract.HistoryRequired, contract.HistoryAvailable}, d.Replay.History):
+		return fmt.Errorf("replay.history: %q is none that this projector knows", d.Replay.History)
+	case d.Replay.MaxEventsPerSecond < 0:
+		return errors.New("replay.maxEventsPerSecond: it must not be negative")
+	}
+	return nil
 }
 
 // compile builds the reducer. What is dropped needs none.
@@ -95,13 +140,57 @@ func (w *worker) connect() error {
 	if w.source, err = redisconn.New(redisconn.Source, w.document.Source.Redis); err != nil {
 		return err
 	}
+	where, err := redisconn.Normal(redisconn.Source, w.document.Source.Redis)
+	if err != nil {
+		return err
+	}
+	w.log = where + " " + w.document.Source.Stream
 	target := w.document.ReadModel.RedisHash
 	client, err := redisconn.New(redisconn.ReadModel, target.Redis)
 	if err != nil {
 		return err
 	}
-	w.store = redishash.New(client, w.schema, target.KeyPrefix)
+	w.target = client
+	w.store = redishash.New(client, w.schema, target.KeyPrefix, target.Cutover)
 	return nil
+}
+
+// RoundTrip implements engine.Probe.
+func (w *worker) RoundTrip(ctx context.Context) error {
+	return errors.Join(w.source.Ping(ctx).Err(), w.target.Ping(ctx).Err())
+}
+
+// Alone implements engine.Probe, by how many commands the servers have worked off
+// in a moment in which this process sends two.
+func (w *worker) Alone(ctx context.Context) bool {
+	const moment, ours = 2 * time.Millisecond, 2 // this question, and maybe an acknowledgement
+	for _, client := range []*redis.Client{w.source, w.target} {
+		before, ok := worked(ctx, client)
+		if !ok {
+			return false
+		}
+		time.Sleep(moment)
+		if after, ok := worked(ctx, client); !ok || after-before > ours {
+			return false
+		}
+		if w.document.Source.Redis.URL == w.document.ReadModel.RedisHash.Redis.URL {
+			break
+		}
+	}
+	return true
+}
+
+// worked is how many commands a server has worked off; false where it does not say.
+func worked(ctx context.Context, client *redis.Client) (commands int64, ok bool) {
+	const name = "total_commands_processed:"
+	info, err := client.Info(ctx, "stats").Result()
+	if err != nil {
+		return 0, false
+	}
+	_, rest, _ := strings.Cut(info, name)
+	digits, _, _ := strings.Cut(rest, "\r")
+	commands, err = strconv.ParseInt(digits, 10, 64)
+	return commands, err == nil
 }
 
 func (w *worker) close() {
@@ -115,8 +204,11 @@ func (w *worker) close() {
 
 // newReader makes a reader of its own: each is used by one goroutine.
 func (w *worker) newReader() *stream.Reader {
-	d := &w.document
-	return stream.NewReader(w.source, d.Source, fmt.Sprintf("refold:%s:%s", d.Projection, d.Revision))
+	return w.readerOf(w.document.Source, w.document.Revision)
+}
+
+func (w *worker) readerOf(s contract.Source, revision string) *stream.Reader {
+	return stream.NewReader(w.source, s, fmt.Sprintf("refold:%s:%s", w.document.Projection, revision))
 }
 
 func (w *worker) engine(o options, env surroundings) *engine.Engine {
@@ -128,7 +220,11 @@ func (w *worker) engine(o options, env surroundings) *engine.Engine {
 			Revision:   d.Revision,
 			Partition:  partition,
 			Start:      w.start,
+			Source:     w.log,
 		},
+		Until:      w.until,
+		Replay:     d.Replay,
+		Probe:      w,
 		Stream:     d.Source.Stream,
 		Reader:     w.newReader(),
 		Acker:      w.newReader(),

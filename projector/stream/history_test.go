@@ -15,6 +15,7 @@ import (
 type historyCase struct {
 	commands []string // after the entries 1-0 … 10-0 were added, unless they begin with "bare"
 	from     string   // "0" when empty
+	tolerant bool
 	position projector.ID
 	entries  int64
 
@@ -84,6 +85,18 @@ func TestCheckTellsWhatIsWrongWithTheHistory(t *testing.T) {
 		"the last one deleted": with(at5, func(c *historyCase) {
 			c.commands, c.reason = []string{"XDEL user_events 10-0"}, contract.ReasonHistoryLost
 		}),
+		"deleted ahead of the position, which is tolerated": with(at5, func(c *historyCase) {
+			c.commands, c.tolerant, c.history, c.ordinal = []string{"XDEL user_events 7-0 9-0"}, true, contract.HistoryIncomplete, -1
+		}),
+		"the last one deleted, which is tolerated": with(at5, func(c *historyCase) {
+			c.commands, c.tolerant, c.history, c.ordinal = []string{"XDEL user_events 10-0"}, true, contract.HistoryIncomplete, -1
+		}),
+		"trimmed and deleted ahead of the position, which is only half tolerated": with(at5, func(c *historyCase) {
+			c.commands, c.tolerant, c.reason = []string{"XTRIM user_events MINID 8", "XDEL user_events 9-0"}, true, contract.ReasonHistoryLost
+		}),
+		"right before the first entry that is left, and others deleted, which is tolerated": {tolerant: true,
+			commands: []string{"XTRIM user_events MINID 4", "XDEL user_events 6-0"}, position: id(4).Prev(), entries: -1,
+			history: contract.HistoryIncomplete, ordinal: 4},
 		"trimmed before a new revision from 0": {commands: []string{"XTRIM user_events MINID 4"}, entries: -1, reason: contract.ReasonHistoryLost, remedy: `set source.from: "4-0"`},
 		"from the first entry that is left": {commands: []string{"XTRIM user_events MINID 4"}, from: "4-0", position: id(4).Prev(), entries: -1,
 			history: contract.HistoryComplete, ordinal: 3},
@@ -110,6 +123,7 @@ func TestCheckTellsWhatIsWrongWithTheHistory(t *testing.T) {
 				c.from = "0"
 			}
 			r := s.reader(t, c.from)
+			r.Tolerate(c.tolerant)
 			info, err := r.Check(t.Context(), c.position, c.entries)
 			b, readErr := r.Read(t.Context(), c.position, c.entries, stream.Limit{}, time.Millisecond)
 			if c.reason != "" {

@@ -27,6 +27,14 @@ type Info struct {
 // removed is how many entries were trimmed or deleted.
 func (i Info) removed() int64 { return i.EntriesAdded - i.Length }
 
+// Left is the ID of the first entry there is, or that there can be.
+func (i Info) Left() projector.ID {
+	if i.Length == 0 {
+		return i.LastID.Next()
+	}
+	return i.FirstID
+}
+
 // byteReader is a bytes.Reader or a bufio.Reader.
 type byteReader interface {
 	io.Reader

@@ -13,6 +13,7 @@ type claim struct {
 	start    projector.ID
 	position projector.ID
 	entries  int64
+	tolerant bool // entries after the position may have been deleted
 }
 
 func (r *Reader) claim(position projector.ID, entries int64) (claim, error) {
@@ -26,7 +27,7 @@ func (r *Reader) claim(position projector.ID, entries int64) (claim, error) {
 			Err:       err,
 		}
 	}
-	return claim{src: r.src.From, start: start}.at(position, entries), nil
+	return claim{src: r.src.From, start: start, tolerant: r.tolerant}.at(position, entries), nil
 }
 
 // at is the claim with another position. Of a new revision nobody has counted
@@ -67,7 +68,10 @@ func (c claim) judge(info Info) (Info, error) {
 	}
 	info.History = c.history(info)
 	if info.MaxDeletedID.Compare(c.position) > 0 {
-		return info, c.lost(info, "deleted")
+		if !c.tolerant {
+			return info, c.lost(info, "deleted")
+		}
+		c.entries = -1 // those after the position are not all counted by reading them
 	}
 	var err error
 	if info.Entries, err = c.entries, c.judgeKnown(info); c.entries < 0 {

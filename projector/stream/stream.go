@@ -49,6 +49,8 @@ type Reader struct {
 	src    contract.Source
 	group  string
 
+	tolerant bool // of deleted entries
+
 	wire  *wire // what batches come over; nil when there is none
 	count int   // of the next request, follows the size of events
 
@@ -107,6 +109,11 @@ func (r *Reader) Read(ctx context.Context, after projector.ID, entries int64, li
 	r.hangUp()
 	return nil, r.fault(ctx, err)
 }
+
+// Tolerate sets whether entries after the position may have been deleted before
+// they were read; those trimmed are missed in any case. No other call may be
+// under way.
+func (r *Reader) Tolerate(deleted bool) { r.tolerant = deleted }
 
 // Close hangs up, whatever is under way to it. The Reader may be used again. No
 // other call may be under way.

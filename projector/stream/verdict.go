@@ -81,10 +81,7 @@ func tooLarge(id projector.ID, size, most int) error {
 
 // beginning is where one can begin and find everything from there on.
 func (i Info) beginning() string {
-	begin := i.FirstID
-	if i.Length == 0 {
-		begin = i.LastID.Next()
-	}
+	begin := i.Left()
 	if i.MaxDeletedID.Compare(begin) >= 0 {
 		begin = i.MaxDeletedID.Next()
 	}

@@ -5,8 +5,11 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"io"
 	"net"
+	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -26,7 +29,32 @@ func (s *Server) ping() error {
 			return err
 		}
 	}
-	return roundTrip(connection, reader, "+PONG", "PING")
+	if err := roundTrip(connection, reader, "+PONG", "PING"); err != nil {
+		return err
+	}
+	return s.isOurs(connection, reader)
+}
+
+// isOurs tells our process from another one that took the port a moment before.
+func (s *Server) isOurs(connection net.Conn, reader *bufio.Reader) error {
+	if _, err := io.WriteString(connection, "*2\r\n$4\r\nINFO\r\n$6\r\nserver\r\n"); err != nil {
+		return err
+	}
+	for {
+		line, err := reader.ReadString('\n')
+		if err != nil {
+			return err
+		}
+		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
+		process, _ := strconv.Atoi(value)
+		group, _ := syscall.Getpgid(process)
+		switch {
+		case name == "process_id" && group == s.process.pid():
+			return nil
+		case name == "process_id", strings.HasPrefix(line, "-"):
+			return fmt.Errorf("another server answers: %s", strings.TrimSpace(line))
+		}
+	}
 }
 
 // Ping answers nil when the server at the address, which needs no password and no TLS, takes commands.

@@ -8,6 +8,7 @@ package redis
 import (
 	"crypto/tls"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/url"
 	"os"
@@ -185,11 +186,11 @@ func (s *Server) awaitReady(timeout time.Duration) error {
 	deadline := time.Now().Add(timeout)
 	for {
 		err := s.ping()
-		if err == nil {
-			return nil
-		}
 		if !s.running() {
 			return fmt.Errorf("%s ended while starting", s.config.binary)
+		}
+		if err == nil {
+			return nil
 		}
 		if time.Now().After(deadline) {
 			return fmt.Errorf("not ready after %s: %w", timeout, err)
@@ -229,11 +230,17 @@ func (s *Server) end(t testing.TB) {
 
 func (s *Server) logFile() string { return filepath.Join(s.dir, "redis.log") }
 
-func freePort(host string) (int, error) {
-	listener, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
-	if err != nil {
-		return 0, err
+// Ports are chosen below those that the kernel gives to whoever asks for any, as every client does: one of those would
+// take the port while its server is restarted.
+const firstPort, endOfPorts = 10_000, 32_768
+
+func freePort(host string) (port int, err error) {
+	for range 100 {
+		port = firstPort + rand.IntN(endOfPorts-firstPort)
+		var listener net.Listener
+		if listener, err = net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port))); err == nil {
+			return port, listener.Close()
+		}
 	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().(*net.TCPAddr).Port, nil
+	return 0, err
 }

@@ -17,7 +17,7 @@ func startsWhereTold(t *testing.T, b *bench) {
 	c := claim
 	c.Start = projector.ID{Ms: 7, Seq: 3}
 	_, got := b.claim(t, b.open(t), c)
-	want := readmodel.Checkpoint{Mark: readmodel.Mark{Position: c.Start, Entries: -1}, Epoch: 1, Empty: true}
+	want := readmodel.Checkpoint{Mark: readmodel.Mark{Position: c.Start, Entries: -1}, Epoch: 1, Empty: true, Published: true, Publication: 1}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
@@ -31,6 +31,7 @@ func goesOn(t *testing.T, b *bench) {
 	_, got := b.claim(t, b.open(t), c)
 	want := at(cp, 5)
 	want.Epoch++
+	want.Published, want.Publication = true, 1
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
@@ -168,16 +169,21 @@ func foreignLedger(t *testing.T, b *bench) {
 	unchanged(t, b, was)
 }
 
-func replayNeeded(t *testing.T, b *bench) {
+func besidePublished(t *testing.T, b *bench) {
 	p, cp := b.claim(t, b.open(t), claim)
 	b.commit(t, p, at(cp, 1), b.user(t, "1", projector.IntegerValue(1)))
-	was := b.server.Everything(t)
+	was := b.server.Lookup(t, "1")
 	other := claim
 	other.Revision = "r2"
-	_, _, err := b.open(t).Claim(b.ctx, other)
-	wantFault(t, err, contract.ReasonReplayNeeded, "r1")
-	unchanged(t, b, was)
-	b.commit(t, p, at(cp, 2)) // the old revision goes on
+	candidate, from := b.claim(t, b.open(t), other)
+	if from.Published || !from.Empty || from.Events != 0 {
+		t.Errorf("the candidate begins at %+v", from)
+	}
+	b.commit(t, candidate, at(from, 1), b.user(t, "1", projector.IntegerValue(2)))
+	if diff := cmp.Diff(was, b.server.Lookup(t, "1")); diff != "" {
+		t.Errorf("readers see the candidate:\n%s", diff)
+	}
+	b.commit(t, p, at(cp, 2)) // the published one goes on
 }
 
 func givesWay(t *testing.T, b *bench) {

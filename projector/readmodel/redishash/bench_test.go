@@ -68,7 +68,7 @@ func benchServer(b *testing.B, schema *projector.Schema, restore bool) (*goredis
 	if !restore {
 		root.Do(b.Context(), "acl", "setuser", "default", "-restore")
 	}
-	p, cp, err := redishash.New(root, schema, "user:").Claim(b.Context(), users)
+	p, cp, err := redishash.New(root, schema, "user:", "").Claim(b.Context(), users)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -33,7 +33,7 @@ func TestAKeyThatIsTakenBetweenTheLookAndEXEC(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s := New(client, schema, "user:")
+			s := New(client, schema, "user:", "")
 			s.noRestore.Store(c.hset)
 			claimed, cp, err := s.Claim(t.Context(), readmodel.Claim{Projection: "shop/users", Revision: "r1"})
 			if err != nil {

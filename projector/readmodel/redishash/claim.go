@@ -7,9 +7,11 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/refold-dev/refold/projector"
 	"github.com/refold-dev/refold/projector/contract"
 	"github.com/refold-dev/refold/projector/fault"
 	"github.com/refold-dev/refold/projector/readmodel"
+	"github.com/refold-dev/refold/projector/redisconn"
 )
 
 // claimAttempts bounds how often a claim starts over because another one, or
@@ -50,22 +52,60 @@ type ledger struct {
 	taken    string            // the first set that is not empty
 }
 
+// standing is what a claim found out, and is to write.
+type standing struct {
+	ledger
+	at      readmodel.Checkpoint
+	giveWay []names    // ledgers that go
+	point   [][]string // commands that put the pointers right
+	release bool       // a hold has run out
+}
+
+// becomes says whether the claim publishes the revision.
+func (s *standing) becomes(revision string) bool {
+	return s.at.Published && s.control.active != revision
+}
+
 // claim is one attempt: look, decide, write.
 func (p *partition) claim(c readmodel.Claim) (readmodel.Checkpoint, error) {
 	found, err := p.find()
 	if err != nil {
 		return readmodel.Checkpoint{}, err
 	}
-	giveWay, err := p.others(found.control)
-	if err != nil {
+	s := standing{ledger: found}
+	if err := p.admitted(found, c.Held); err != nil {
 		return readmodel.Checkpoint{}, err
 	}
-	cp, err := p.next(found, c)
-	if err != nil {
+	if s.at, err = p.next(found, c); err != nil {
 		return readmodel.Checkpoint{}, err
 	}
-	cp.Empty = found.taken == ""
-	return cp, p.write(c, cp, found, giveWay)
+	if err := p.stand(&s); err != nil {
+		return readmodel.Checkpoint{}, err
+	}
+	if s.at.Publication = s.control.count; s.becomes(p.names.revision) {
+		s.at.Publication++
+	}
+	p.published, p.location = s.at.Published, p.layout().location(s.at.Published)
+	s.at.Empty = found.taken == ""
+	return s.at, p.write(c, s)
+}
+
+// stand decides where the revision's entities are, and how far it may fold.
+func (p *partition) stand(s *standing) (err error) {
+	if s.at.Until, s.release, err = p.bound(s); err != nil {
+		return err
+	}
+	if s.at.Published, err = p.place(s); err != nil {
+		return err
+	}
+	if s.at.Published {
+		s.point, err = p.points(s)
+	}
+	return err
+}
+
+func (p *partition) layout() layout {
+	return layout{p.names.revision, p.store.row.Prefix, p.store.row.Cutover}
 }
 
 // find watches and reads the ledger. The empty transaction before that lets go
@@ -114,24 +154,156 @@ func (p *partition) taken(n names) (string, error) {
 	return taken, nil
 }
 
-// others watches and looks at the ledgers of other revisions: those that have
-// folded nothing give way, any other is in the way.
-func (p *partition) others(c control) (giveWay []names, err error) {
-	for listed := range c.ledgers {
-		other := namesOfLedger(p.names.projection, listed)
-		if other.revision == p.names.revision {
-			continue
-		}
-		folded, err := p.folded(other)
-		if err != nil {
-			return nil, err
-		}
-		if folded {
-			return nil, replayNeeded(fmt.Sprintf("the read model was folded by revision %s; revision %s folds otherwise", other.revision, p.names.revision))
-		}
-		giveWay = append(giveWay, other)
+// admitted says whether the revision may be claimed at all.
+func (p *partition) admitted(found ledger, held int64) error {
+	c, revision := found.control, p.names.revision
+	row, listed := c.ledgers[p.names.ledger]
+	_, going := c.going[revision]
+	switch {
+	case c.dropping:
+		return replayNeeded("removing the read model was begun and not finished: what is left of it is incomplete")
+	case held > 0 && (going || c.exists && !listed):
+		return readmodel.ErrFenced
+	case going:
+		return stillGoing() // it is wanted again, and begins anew
+	case c.damaged[revision] != "":
+		return broken(c.damaged[revision])
+	case listed && row.Prefix != p.store.row.Prefix:
+		return replayNeeded(fmt.Sprintf("the read model was folded with the key prefix %q", row.Prefix))
+	case listed && row.Cutover != p.store.row.Cutover:
+		return replayNeeded(fmt.Sprintf("the read model was folded for the cutover %s", row.Cutover))
 	}
-	return giveWay, nil
+	return nil
+}
+
+// bound says how far a Job lets the revision fold, and whether the Job's hold has
+// run out.
+func (p *partition) bound(s *standing) (until *projector.ID, over bool, err error) {
+	o := s.control.op
+	switch {
+	case !o.concerns(p.names.revision):
+		return nil, false, nil
+	case o.swaps():
+		return nil, false, cuttingOver()
+	}
+	now, err := p.now()
+	if err != nil || o.expired(now) {
+		return nil, err == nil, err
+	}
+	if until = o.until(); until == nil || s.at.Position.Compare(*until) >= 0 {
+		return nil, false, heldStill()
+	}
+	return until, false, nil
+}
+
+// now is the server's clock, in milliseconds.
+func (p *partition) now() (int64, error) {
+	replies, err := ask(p.wire, []string{"TIME"})
+	if err != nil {
+		return 0, redisFault(err)
+	}
+	if replies[0].err != nil {
+		return 0, redisFault(replies[0].err)
+	}
+	if len(replies[0].list) != 2 {
+		return 0, redisFault(fmt.Errorf("%w: to TIME", redisconn.ErrBadReply))
+	}
+	seconds, _ := strconv.ParseInt(replies[0].list[0].text, 10, 64)
+	micros, _ := strconv.ParseInt(replies[0].list[1].text, 10, 64)
+	return seconds*1000 + micros/1000, nil
+}
+
+// place says whether the revision is the published one, or becomes it: where
+// readers have nothing that they would have to be kept on. A published revision
+// that has folded nothing gives way.
+func (p *partition) place(s *standing) (published bool, err error) {
+	c := s.control
+	if c.active == p.names.revision {
+		return true, nil
+	}
+	if begun, err := p.begun(c, p.names.revision); err != nil || begun {
+		return false, err
+	}
+	for _, location := range c.going {
+		if c.active == "" && location == p.layout().public() {
+			return false, stillGoing()
+		}
+	}
+	if c.active == "" {
+		return true, nil
+	}
+	if begun, err := p.begun(c, c.active); err != nil || begun || c.op.concerns(c.active) {
+		return false, err
+	}
+	for _, listed := range c.rows(c.active) {
+		s.giveWay = append(s.giveWay, namesOfLedger(p.names.projection, listed))
+	}
+	return true, nil
+}
+
+// begun watches a revision's ledgers and says whether it has folded anything.
+func (p *partition) begun(c control, revision string) (bool, error) {
+	for _, listed := range c.rows(revision) {
+		if folded, err := p.folded(namesOfLedger(p.names.projection, listed)); err != nil || folded {
+			return folded, err
+		}
+	}
+	return false, nil
+}
+
+// points watches the pointers of a revision that is published by its claim, and
+// of the one that it comes after.
+func (p *partition) points(s *standing) (commands [][]string, err error) {
+	ours, theirs := p.layout().pointer(), s.control.layout(s.control.active).pointer()
+	if ours != "" {
+		value, err := p.watchPointer(ours)
+		switch {
+		case err != nil:
+			return nil, err
+		case value != "" && value != p.names.revision && (ours != theirs || value != s.control.active):
+			return nil, p.unlessChanged(foreignEntity(ours))
+		case value != p.names.revision:
+			commands = append(commands, []string{"SET", ours, p.names.revision})
+		}
+	}
+	if theirs == "" || theirs == ours {
+		return commands, nil
+	}
+	value, err := p.watchPointer(theirs)
+	if err == nil && value == s.control.active {
+		commands = append(commands, []string{"UNLINK", theirs})
+	}
+	return commands, err
+}
+
+// unlessChanged is errContended where something watched has changed: a Job may
+// have published another revision since control was read.
+func (p *partition) unlessChanged(err error) error {
+	replies, askErr := ask(p.wire, []string{"MULTI"}, []string{"EXEC"})
+	switch {
+	case askErr != nil:
+		return redisFault(askErr)
+	case replies[1].number < 0:
+		return errContended
+	}
+	return err
+}
+
+// watchPointer is empty for one that is not there.
+func (p *partition) watchPointer(key string) (string, error) {
+	replies, err := ask(p.wire, []string{"WATCH", key}, []string{"GET", key})
+	if err != nil {
+		return "", redisFault(err)
+	}
+	for _, reply := range replies {
+		switch {
+		case isWrongType(reply.err):
+			return "", foreignEntity(key)
+		case reply.err != nil:
+			return "", redisFault(reply.err)
+		}
+	}
+	return replies[1].text, nil
 }
 
 // folded watches a ledger and says whether it has folded anything.
@@ -155,14 +327,8 @@ func (p *partition) folded(n names) (bool, error) {
 
 // next decides on the checkpoint that the claim writes.
 func (p *partition) next(found ledger, c readmodel.Claim) (readmodel.Checkpoint, error) {
-	prefix, listed := found.control.ledgers[p.names.ledger]
+	_, listed := found.control.ledgers[p.names.ledger]
 	switch {
-	case found.control.dropping:
-		return readmodel.Checkpoint{}, replayNeeded("removing the read model was begun and not finished: what is left of it is incomplete")
-	case found.control.damaged != "":
-		return readmodel.Checkpoint{}, broken(found.control.damaged)
-	case listed && prefix != p.store.prefix:
-		return readmodel.Checkpoint{}, replayNeeded(fmt.Sprintf("the read model was folded with the key prefix %q", prefix))
 	case len(found.position) > 0:
 		return p.raise(found.position, c.Held)
 	case listed && found.taken != "":
@@ -190,19 +356,12 @@ func (p *partition) raise(position map[string]string, held int64) (readmodel.Che
 }
 
 // write raises the epoch and watches for the first commit, in one round trip.
-func (p *partition) write(c readmodel.Claim, cp readmodel.Checkpoint, found ledger, giveWay []names) error {
+func (p *partition) write(c readmodel.Claim, s standing) error {
 	t := p.pool.take()
 	defer p.pool.give(t)
-	for _, other := range giveWay {
-		t.command(append([]string{"UNLINK", other.position}, other.sets...)...)
-		t.command("HDEL", p.names.control, ledgerPrefix+other.ledger)
-	}
-	t.command("HSET", p.names.control, fieldMarker, markerVersion, fieldActive, c.Revision,
-		fieldUID, c.UID, ledgerPrefix+p.names.ledger, p.store.prefix)
-	if !found.control.created {
-		t.command("HSET", p.names.control, fieldCreated, time.Now().UTC().Format(time.RFC3339))
-	}
-	t.id, t.lanes = cp.Position.Append(t.id), append(t.lanes, found.position[fieldLanes]...)
+	p.record(t, c, s)
+	cp := s.at
+	t.id, t.lanes = cp.Position.Append(t.id), append(t.lanes, s.position[fieldLanes]...)
 	t.command("HSET", p.names.position, fieldID, cp.Position.String(), fieldEpoch, strconv.FormatInt(cp.Epoch, 10),
 		fieldEntries, strconv.FormatInt(cp.Entries, 10), fieldEvents, strconv.FormatInt(cp.Events, 10), fieldHolder, p.store.holder)
 	p.end(t)
@@ -215,4 +374,30 @@ func (p *partition) write(c readmodel.Claim, cp readmodel.Checkpoint, found ledg
 	}
 	p.epoch, p.lanes = cp.Epoch, cp.Lanes != nil
 	return err
+}
+
+// record queues what control is to say.
+func (p *partition) record(t *transaction, c readmodel.Claim, s standing) {
+	n, row := p.names, p.store.row
+	if row.Source = c.Source; c.Until != nil {
+		row.Until = c.Until.String()
+	}
+	for _, other := range s.giveWay {
+		t.command(append([]string{"UNLINK", other.position}, other.sets...)...)
+		t.command("HDEL", n.control, ledgerPrefix+other.ledger, damagedPrefix+other.revision)
+	}
+	t.command("HSET", n.control, fieldMarker, markerVersion, fieldUID, c.UID, ledgerPrefix+n.ledger, row.text())
+	if s.becomes(c.Revision) {
+		t.command("HSET", n.control, fieldActive, c.Revision)
+		t.command("HINCRBY", n.control, fieldCount, "1")
+	}
+	if !s.control.created {
+		t.command("HSET", n.control, fieldCreated, time.Now().UTC().Format(time.RFC3339))
+	}
+	if s.release {
+		t.command("HDEL", n.control, fieldOp)
+	}
+	for _, command := range s.point {
+		t.command(command...)
+	}
 }

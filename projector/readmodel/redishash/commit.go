@@ -52,7 +52,7 @@ func (p *partition) transact(t *transaction) error {
 	if err != nil || len(altered) == 0 {
 		return err
 	}
-	return &readmodel.AlteredError{Keys: altered, Err: altering(p.store.prefix + altered[0])}
+	return &readmodel.AlteredError{Keys: altered, Err: altering(p.location + altered[0])}
 }
 
 // holds says, by what was read after the WATCH, whether the claim still holds.
@@ -62,7 +62,7 @@ func (p *partition) holds() error {
 		return ledgerFault(p.names.position, seen.err)
 	case !seen.watched:
 		return ledgerGone(p.names.position)
-	case seen.epoch > p.epoch, !seen.active:
+	case seen.epoch > p.epoch, seen.published != p.published:
 		return readmodel.ErrFenced
 	case seen.epoch < p.epoch, !seen.ours, !seen.asLeft:
 		// The server went back to an older state, under a connection that lasted.
@@ -120,7 +120,7 @@ func (p *partition) firstForeign(w *redisconn.Wire, keys []string) error {
 	for chunk := range slices.Chunk(keys, wordsPerCommand) {
 		request = request[:0]
 		for _, key := range chunk {
-			request = appendBulkKey(appendHead(request, 2, verbExists), p.store.prefix, key)
+			request = appendBulkKey(appendHead(request, 2, verbExists), p.location, key)
 		}
 		if err := w.Send(request); err != nil {
 			return redisFault(err)
@@ -136,7 +136,7 @@ func (p *partition) firstForeign(w *redisconn.Wire, keys []string) error {
 			}
 		}
 		if foreign >= 0 {
-			return foreignEntity(p.store.prefix + chunk[foreign])
+			return foreignEntity(p.location + chunk[foreign])
 		}
 	}
 	return nil
@@ -159,5 +159,5 @@ func answer(w *redisconn.Wire, kind byte) (redisconn.Reply, error) {
 // damaged notes that the read model misses an effect that its position counts,
 // so that no later claim goes on as if it did not.
 func (p *partition) damaged(ctx context.Context, f *fault.Error) {
-	_ = p.store.client.HSet(ctx, p.names.control, fieldDamaged, f.Message).Err()
+	_ = p.store.client.HSet(ctx, p.names.control, damagedPrefix+p.names.revision, f.Message).Err()
 }

@@ -15,12 +15,12 @@ var errContended = errors.New("the ledger changed while it was looked at")
 
 // holder is who holds the partition, as the ledger says.
 type holder struct {
-	epoch   int64
-	active  bool  // the revision is the one that is folded
-	ours    bool  // this process claimed it last
-	asLeft  bool  // the position is where it was left
-	watched bool  // control is there, and watched
-	err     error // of the look itself
+	epoch     int64
+	published bool  // the revision is the one that readers read
+	ours      bool  // this process claimed it last
+	asLeft    bool  // the position is where it was left
+	watched   bool  // control is there, and watched
+	err       error // of the look itself
 }
 
 // execute sends a transaction and reads what became of it. It returns the
@@ -140,14 +140,14 @@ func (p *partition) guarded(r redisconn.Reply) error {
 	case r.Err() != nil:
 		return redisFault(r.Err())
 	case r.N > 0:
-		return partial("one of the keys with the prefix %q was made by something else while it was made here", p.store.prefix)
+		return partial("one of the keys with the prefix %q was made by something else while it was made here", p.location)
 	}
 	return nil
 }
 
 func (p *partition) nameOf(touched *touch) string {
 	if touched.entity {
-		return p.store.prefix + touched.key
+		return p.location + touched.key
 	}
 	return touched.key
 }
@@ -173,7 +173,7 @@ func (p *partition) readWatch() error {
 	}
 	refused = errors.Join(refused, active.Err())
 	p.seen.watched = refused == nil && active.N >= 0
-	p.seen.active = string(active.Text) == p.names.revision
+	p.seen.published = string(active.Text) == p.names.revision
 	row, err := p.wire.Reply()
 	if err != nil || row.Kind != '*' {
 		return errors.Join(err, refused, row.Err())

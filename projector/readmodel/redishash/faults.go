@@ -37,6 +37,17 @@ func foreignEntity(key string) error {
 	}
 }
 
+// foreignPlace is for an entity that is published no more, and of which one of
+// two keys is not ours: it cannot be told which.
+func foreignPlace(public, aside string) error {
+	return &fault.Error{
+		Reason:    contract.ReasonNotOwned,
+		Message:   fmt.Sprintf("the keys %q and %q both exist, and one of them was not made by this Projection", public, aside),
+		Remedy:    "rename the one that is somebody else's; it is looked at again by itself",
+		Permanent: true,
+	}
+}
+
 func changedByHand(key, what string) error {
 	return &fault.Error{
 		Reason:    contract.ReasonNotOwned,
@@ -88,7 +99,60 @@ func replayNeeded(message string) error {
 	return &fault.Error{
 		Reason:    contract.ReasonReplayNeeded,
 		Message:   message,
-		Remedy:    "revert the change, or delete the Projection with deletionPolicy Delete and create it again: replays come with a later release",
+		Remedy:    "revert the change, or delete the Projection with deletionPolicy Delete and create it again",
+		Permanent: true,
+	}
+}
+
+func heldStill() error {
+	return &fault.Error{
+		Reason:  contract.ReasonHeld,
+		Message: "a Job compares two revisions, or is about to publish one, and has this one stand still",
+		Remedy:  "nothing: it goes on within seconds, also without the Job",
+	}
+}
+
+func cuttingOver() error {
+	return &fault.Error{
+		Reason:  contract.ReasonCuttingOver,
+		Message: "a Job swaps the published revision for another",
+		Remedy:  "nothing: it goes on when the Job is done; a Job that died is run again",
+	}
+}
+
+func stillGoing() error {
+	return &fault.Error{
+		Reason:  contract.ReasonHeld,
+		Message: "what an earlier revision has left in its place is being removed",
+		Remedy:  "nothing: it goes on when the Job that removes it is done",
+	}
+}
+
+// notComparable is for two revisions that don't get to one ID.
+func notComparable(message string, permanent bool) error {
+	return &fault.Error{
+		Reason:    contract.ReasonNotComparable,
+		Message:   message,
+		Remedy:    "see why that revision's projector does not fold (its status says so); then it is tried again",
+		Permanent: permanent,
+	}
+}
+
+// takenOver is for a Job that another one goes on for.
+func takenOver() error {
+	return &fault.Error{
+		Reason:  contract.ReasonCuttingOver,
+		Message: "another Job has taken the cutover over",
+		Remedy:  "nothing: it is run again, and finds the cutover done or goes on with it",
+	}
+}
+
+// unknownRevision is for one that the ledger does not name.
+func unknownRevision(revision string) error {
+	return &fault.Error{
+		Reason:    contract.ReasonReplayNeeded,
+		Message:   fmt.Sprintf("the read model has no revision %s", revision),
+		Remedy:    "let its projector claim the read model first",
 		Permanent: true,
 	}
 }

@@ -1,27 +1,33 @@
 package redishash
 
 import (
+	"encoding/json"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/refold-dev/refold/projector"
+	"github.com/refold-dev/refold/projector/contract"
 	"github.com/refold-dev/refold/projector/readmodel"
 	"github.com/refold-dev/refold/projector/redisconn"
 )
 
-// Fields of the control hash. A field "ledger:<revision>:<partition>" holds the
-// key prefix of that ledger's entities.
+// Fields of the control hash. A field "ledger:<revision>:<partition>" holds a
+// row, as JSON.
 const (
 	fieldMarker   = "refold" // the ledger's version; what makes the hash ours
 	fieldActive   = "active"
+	fieldCount    = "publications" // how often active was changed
 	fieldUID      = "uid"
 	fieldCreated  = "created"
-	fieldDropping = "dropping" // a drop has begun and is not done
-	fieldDamaged  = "damaged"  // what the entities miss, in words
+	fieldDropping = "dropping" // a drop of everything has begun and is not done
+	fieldOp       = "op"       // what a Job does, as JSON; see operation
 	ledgerPrefix  = "ledger:"
+	damagedPrefix = "damaged:" // with a revision: what its entities miss, in words
+	goingPrefix   = "going:"   // with a revision: where its entities are that a drop has begun to remove
 
 	markerVersion = "1"
 )
@@ -64,14 +70,77 @@ func namesOfLedger(projection, ledger string) names {
 	return n
 }
 
+// row is what control says of one ledger.
+type row struct {
+	Prefix  string   `json:"prefix"`
+	Cutover string   `json:"cutover"`
+	Source  string   `json:"source"`
+	Fields  []string `json:"fields"`          // sorted
+	Until   string   `json:"until,omitempty"` // the last ID that is ever folded
+}
+
+// end is where a revision that is to go up to an ID is complete.
+func (r row) end(at projector.ID) projector.ID {
+	if until, err := projector.ParseID(r.Until); r.Until != "" && err == nil && until.Compare(at) < 0 {
+		return until
+	}
+	return at
+}
+
+// parseRow also reads what was written before there were rows: the prefix alone.
+func parseRow(text string) row {
+	var r row
+	if json.Unmarshal([]byte(text), &r) != nil || r.Cutover == "" {
+		return row{Prefix: text, Cutover: contract.CutoverRename}
+	}
+	return r
+}
+
+func (r row) text() string {
+	text, _ := json.Marshal(r) // of strings alone
+	return string(text)
+}
+
 // control is the control hash, read.
 type control struct {
 	exists   bool
-	active   string
+	active   string // the published revision
 	dropping bool
-	damaged  string
 	created  bool
-	ledgers  map[string]string // "<revision>:<partition>" → key prefix
+	ledgers  map[string]row    // by "<revision>:<partition>"
+	damaged  map[string]string // by revision
+	going    map[string]string // by revision: the location
+	op       *operation
+	count    int64 // publications
+}
+
+// rows are a revision's ledgers, in the order of their partitions.
+func (c control) rows(revision string) (ledgers []string) {
+	for ledger := range c.ledgers {
+		if r, _, _ := strings.Cut(ledger, ":"); r == revision {
+			ledgers = append(ledgers, ledger)
+		}
+	}
+	slices.Sort(ledgers)
+	return ledgers
+}
+
+// layout is that of a revision that has a ledger.
+func (c control) layout(revision string) layout {
+	l := layout{revision: revision}
+	if rows := c.rows(revision); len(rows) > 0 {
+		r := c.ledgers[rows[0]]
+		l.prefix, l.cutover = r.Prefix, r.Cutover
+	}
+	return l
+}
+
+// source names a revision's log.
+func (c control) source(revision string) string {
+	if rows := c.rows(revision); len(rows) > 0 {
+		return c.ledgers[rows[0]].Source
+	}
+	return ""
 }
 
 // parseControl fails with ReasonNotOwned for a hash that Refold did not write.
@@ -86,14 +155,29 @@ func parseControl(key string, fields map[string]string) (control, error) {
 		exists:   true,
 		active:   fields[fieldActive],
 		dropping: fields[fieldDropping] != "",
-		damaged:  fields[fieldDamaged],
 		created:  fields[fieldCreated] != "",
-		ledgers:  map[string]string{},
+		ledgers:  map[string]row{},
+		damaged:  map[string]string{},
+		going:    map[string]string{},
 	}
-	for name, prefix := range fields {
+	for name, text := range fields {
 		if ledger, ok := strings.CutPrefix(name, ledgerPrefix); ok {
-			c.ledgers[ledger] = prefix
+			c.ledgers[ledger] = parseRow(text)
 		}
+		if revision, ok := strings.CutPrefix(name, damagedPrefix); ok {
+			c.damaged[revision] = text
+		}
+		if revision, ok := strings.CutPrefix(name, goingPrefix); ok {
+			c.going[revision] = text
+		}
+	}
+	var err, countErr error
+	c.op, err = parseOperation(fields[fieldOp])
+	if text := fields[fieldCount]; text != "" {
+		c.count, countErr = strconv.ParseInt(text, 10, 64)
+	}
+	if err := errors.Join(err, countErr); err != nil {
+		return control{}, foreignLedger(key, err)
 	}
 	return c, nil
 }

@@ -2,11 +2,16 @@ package redishash
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"unsafe"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/refold-dev/refold/projector"
+	"github.com/refold-dev/refold/projector/contract"
+	"github.com/refold-dev/refold/projector/fault"
 	"github.com/refold-dev/refold/projector/readmodel"
 	"github.com/refold-dev/refold/projector/redisconn"
 )
@@ -32,11 +37,30 @@ func (p *partition) Load(ctx context.Context, keys []string, states []*projector
 		if err := p.load(keys[:n], states[:n]); err != nil {
 			p.loader.Close()
 			p.loader = nil
-			return err
+			return p.unlessMoved(ctx, err)
 		}
 		keys, states = keys[n:], states[n:]
 	}
 	return nil
+}
+
+// unlessMoved asks who holds the partition now, before anybody else is blamed for
+// what a key holds: the entities may have been renamed since the claim.
+func (p *partition) unlessMoved(ctx context.Context, err error) error {
+	if f := fault.As(err); f == nil || f.Reason != contract.ReasonNotOwned {
+		return err
+	}
+	active, activeErr := p.store.client.HGet(ctx, p.names.control, fieldActive).Result()
+	epoch, epochErr := p.store.client.HGet(ctx, p.names.position, fieldEpoch).Int64()
+	switch {
+	case errors.Is(activeErr, redis.Nil), errors.Is(epochErr, redis.Nil):
+		return ledgerGone(p.names.position)
+	case activeErr != nil, epochErr != nil:
+		return err
+	case epoch > p.epoch, (active == p.names.revision) != p.published:
+		return readmodel.ErrFenced
+	}
+	return err
 }
 
 // load has the server work on the next thousand keys while it reads one.
@@ -117,12 +141,12 @@ func (p *partition) askRows(l *loading) error {
 			continue
 		}
 		p.request = appendHead(p.request, 2+len(p.store.fields), verbHMGet)
-		p.request = append(appendBulkKey(p.request, p.store.prefix, key), p.store.all...)
+		p.request = append(appendBulkKey(p.request, p.location, key), p.store.all...)
 	}
 	if absent := l.absent[known:]; len(absent) > 0 {
 		p.request = appendHead(p.request, 1+len(absent), verbExists)
 		for _, key := range absent {
-			p.request = appendBulkKey(p.request, p.store.prefix, key)
+			p.request = appendBulkKey(p.request, p.location, key)
 		}
 	}
 	return p.loader.SendAhead(p.request)
@@ -161,7 +185,7 @@ func (p *partition) row(key string, state *projector.State) error {
 	head, err := answer(p.loader, '*')
 	switch {
 	case isWrongType(err):
-		return changedByHand(p.store.prefix+key, "it is no longer a hash")
+		return changedByHand(p.location+key, "it is no longer a hash")
 	case err != nil:
 		return redisFault(err)
 	}
@@ -180,7 +204,7 @@ func (p *partition) row(key string, state *projector.State) error {
 		// SetAt copies: the text may be a view of the connection's buffer.
 		value, err := projector.ParseText(field.Kind, unsafe.String(unsafe.SliceData(text.Text), len(text.Text)))
 		if err != nil {
-			return changedByHand(p.store.prefix+key, fmt.Sprintf("its field %q holds text that is not of type %s", field.Name, field.Kind))
+			return changedByHand(p.location+key, fmt.Sprintf("its field %q holds text that is not of type %s", field.Name, field.Kind))
 		}
 		state.SetAt(slot, value)
 	}
@@ -197,7 +221,7 @@ func (p *partition) allBare(keys []string) error {
 	}
 	for i, left := range p.ours {
 		if !left {
-			return vanished(p.store.prefix + keys[i])
+			return vanished(p.location + keys[i])
 		}
 	}
 	return nil

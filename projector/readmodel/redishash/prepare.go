@@ -46,7 +46,7 @@ func (p *partition) entity(t *transaction, key string, s *projector.State) {
 	case !s.Changed(), !s.Exists() && !s.InStore():
 	case !s.Exists():
 		t.head(2, verbUnlink, key, unknown)
-		t.body = appendBulkKey(t.body, p.store.prefix, key)
+		t.body = appendBulkKey(t.body, p.location, key)
 		t.removed = append(t.removed, key)
 		if s.Doubted() || p.wasBare(s) {
 			t.clothed = append(t.clothed, key)
@@ -71,7 +71,7 @@ func (p *partition) wasBare(s *projector.State) bool {
 // server less than HSET and never writes into what is there, or by HSET.
 func (p *partition) create(t *transaction, key string, s *projector.State) {
 	t.created = append(t.created, key)
-	t.free.add(p.store.prefix, key)
+	t.free.add(p.location, key)
 	t.added = append(t.added, key)
 	if p.restores && p.restore(t, key, s) {
 		return
@@ -94,7 +94,7 @@ func (p *partition) restore(t *transaction, key string, s *projector.State) bool
 	}
 	t.words = packed
 	t.head(4, verbRestore, key, unknown)
-	t.body = append(appendBulkKey(t.body, p.store.prefix, key), noTTL...)
+	t.body = append(appendBulkKey(t.body, p.location, key), noTTL...)
 	t.body = appendCount(t.body, '$', payloadBytes(len(packed)))
 	t.body = append(appendPayload(t.body, packed), '\r', '\n')
 	return true
@@ -114,7 +114,7 @@ func (p *partition) update(t *transaction, key string, s *projector.State) {
 	}
 	if d.removed > 0 {
 		t.head(2+d.removed, verbHDel, key, removed)
-		t.body = append(appendBulkKey(t.body, p.store.prefix, key), t.gone...)
+		t.body = append(appendBulkKey(t.body, p.location, key), t.gone...)
 	}
 	switch {
 	case d.set == 0 && (d.stored > 0 || doubted):
@@ -127,7 +127,7 @@ func (p *partition) update(t *transaction, key string, s *projector.State) {
 // hset queues HSET of t.words, which are so many fields.
 func (p *partition) hset(t *transaction, key string, fields, fresh int) {
 	t.head(2+2*fields, verbHSet, key, fresh)
-	t.body = append(appendBulkKey(t.body, p.store.prefix, key), t.words...)
+	t.body = append(appendBulkKey(t.body, p.location, key), t.words...)
 }
 
 // difference counts an entity's fields.

@@ -9,9 +9,16 @@
 // not declared are left alone. Redis holds no empty hash: an entity that
 // exists with no field set is absent for readers and known by the ledger alone.
 //
+// That is where readers find the published revision. Another revision, r, has the
+// same entity in the hash "~r:user:42": a candidate that is built beside it, or
+// one that was published before and is kept up to date for a rollback. With the
+// cutover Pointer each revision's is "user:@r:42" at all times, and the string
+// "user:@active" names the published one. Where a partition's entities are is
+// decided at its claim; what publishes a revision fences all claims.
+//
 // The ledger of projection shop/user-profile, revision r, partition 0:
 //
-//	refold:{shop/user-profile}              control: the active revision, the ledgers there are
+//	refold:{shop/user-profile}              control: the published revision, the ledgers there are, what a Job does
 //	refold:{shop/user-profile}:r:0          position: id, epoch, entries, events, holder, lanes
 //	refold:{shop/user-profile}:r:0:keys:17  key set: the entities of lane 17 that r made; ownership and enumeration
 //	refold:{shop/user-profile}:r:0:bare:17  those of them that have no field set, and so no hash
@@ -42,18 +49,33 @@
 // the server then only copies it. RESTORE refuses a key that is taken. Whether
 // the server and the user's rights allow it is tried at each claim, in a
 // transaction that leaves nothing behind; where they do not, HSET makes the hash.
+//
+// # Replays
+//
+// Jobs write to control alone, under a WATCH of it, and to entities' names. One
+// that needs writers to stand still puts its operation there and raises the
+// epochs of both revisions: their next commit is fenced, and their next claim
+// says how far they may fold. That is a lease, by the server's clock, until a
+// cutover has passed its point of no return. Then only a Job ends it, and any
+// Job can: a rename whose destination is taken or whose source is gone changes
+// nothing, and a batch is written under a WATCH of what names its Job.
 package redishash
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/refold-dev/refold/projector"
+	"github.com/refold-dev/refold/projector/contract"
+	"github.com/refold-dev/refold/projector/failpoint"
 	"github.com/refold-dev/refold/projector/readmodel"
 	"github.com/refold-dev/refold/projector/redisconn"
 )
@@ -66,10 +88,13 @@ type Store struct {
 	fields []field
 	all    []byte // the fields' names, as words of a command
 	fit    bool   // all fields' names fit into listpacks
-	prefix string
+	row    row    // what a claim's ledger says; its Source is the claim's
 	holder string // names this process among all that ever claimed
 
 	noRestore atomic.Bool // it was refused
+
+	lease   time.Duration     // how long a hold lasts that nobody ends
+	reached func(step string) // for tests; nil
 
 	mu   sync.Mutex
 	held map[int]*partition // the last claim of each partition
@@ -78,21 +103,33 @@ type Store struct {
 var _ readmodel.Store = (*Store)(nil)
 
 // New makes a store; it dials nothing. The client must not retry commands by
-// itself: a commit that is sent twice is not a commit.
-func New(client *redis.Client, schema *projector.Schema, keyPrefix string) *Store {
+// itself: a commit that is sent twice is not a commit. cutover is one of the
+// contract's; empty is Rename.
+func New(client *redis.Client, schema *projector.Schema, keyPrefix, cutover string) *Store {
 	host, _ := os.Hostname()
 	s := &Store{
 		client: client,
 		schema: schema,
-		prefix: keyPrefix,
+		row:    row{Prefix: keyPrefix, Cutover: cmp.Or(cutover, contract.CutoverRename)},
 		holder: host + "/" + rand.Text(),
+		lease:  holdLease,
 		held:   map[int]*partition{},
 	}
 	s.fields, s.fit = fieldsOf(schema)
-	for _, f := range s.fields {
+	for i, f := range s.fields {
 		s.all = append(s.all, f.bulk...)
+		s.row.Fields = append(s.row.Fields, schema.Fields()[i].Name)
 	}
+	slices.Sort(s.row.Fields)
 	return s
+}
+
+// at marks a step of a Job.
+func (s *Store) at(step string) {
+	failpoint.Hit(step)
+	if s.reached != nil {
+		s.reached(step)
+	}
 }
 
 // Close closes the client and every partition's connections.
@@ -130,6 +167,9 @@ type partition struct {
 	names names
 	epoch int64
 	pool  pool
+
+	published bool   // as claimed
+	location  string // what precedes an entity's key
 
 	// For Claim and Commit. The connection holds a WATCH between commits.
 	wire         *redisconn.Wire

@@ -46,11 +46,23 @@ type testServer struct {
 }
 
 func (s *testServer) Open(t *testing.T, schema *projector.Schema, through *conformance.Proxy) readmodel.Store {
+	return s.OpenAs(t, schema, through, 0)
+}
+
+// forms are the ways to name entities.
+var forms = []struct{ prefix, cutover string }{
+	{prefix, contract.CutoverRename}, {"member:", contract.CutoverRename},
+	{prefix, contract.CutoverPointer}, {"member:", contract.CutoverPointer},
+}
+
+func (s *testServer) Forms() int { return len(forms) }
+
+func (s *testServer) OpenAs(t *testing.T, schema *projector.Schema, through *conformance.Proxy, form int) readmodel.Store {
 	addr := s.addr
 	if through != nil {
 		addr = through.Addr()
 	}
-	return redishash.New(client(t, addr), schema, prefix)
+	return redishash.New(client(t, addr), schema, forms[form].prefix, forms[form].cutover)
 }
 
 func (s *testServer) Addr() string { return s.addr }
@@ -71,7 +83,23 @@ func (s *testServer) PlantLedger(t *testing.T, projection string) {
 
 func (s *testServer) Lookup(t *testing.T, key string) map[string]string {
 	t.Helper()
-	fields, err := s.client.HGetAll(t.Context(), prefix+key).Result()
+	return s.LookupAs(t, 0, key)
+}
+
+func (s *testServer) LookupAs(t *testing.T, form int, key string) map[string]string {
+	t.Helper()
+	name := forms[form].prefix + key
+	if forms[form].cutover == contract.CutoverPointer {
+		revision, err := s.client.Get(t.Context(), forms[form].prefix+"@active").Result()
+		if errors.Is(err, goredis.Nil) {
+			return nil
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		name = forms[form].prefix + "@" + revision + ":" + key
+	}
+	fields, err := s.client.HGetAll(t.Context(), name).Result()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -318,4 +346,14 @@ func TestAClaimThatTheServerLostIsTheSuccessorsNow(t *testing.T) {
 	if _, _, err := h.Open(t, h.schema, nil).Claim(t.Context(), lost); !errors.Is(err, readmodel.ErrFenced) {
 		t.Errorf("want ErrFenced, got %v", err)
 	}
+}
+
+func TestReplays(t *testing.T) {
+	server := redis.Start(t)
+	s := &testServer{addr: server.Addr(), client: client(t, server.Addr())}
+	conformance.RunReplays(t, s, func() {
+		if err := s.client.FlushAll(t.Context()).Err(); err != nil {
+			t.Fatal(err)
+		}
+	})
 }

@@ -43,7 +43,7 @@ func restores(t testing.TB, c *goredis.Client) (n int) {
 func TestWhatRESTOREMakesIsWhatHSETWouldHaveMade(t *testing.T) {
 	server := redis.Start(t)
 	c, schema := client(t, server.Addr()), wideSchema(t)
-	p, cp, err := redishash.New(client(t, server.Addr()), schema, prefix).Claim(t.Context(), users)
+	p, cp, err := redishash.New(client(t, server.Addr()), schema, prefix, "").Claim(t.Context(), users)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +125,7 @@ func TestTheLargestThatRESTOREMakesIsWhatHSETWouldHaveMade(t *testing.T) {
 			}
 			server := redis.Start(t)
 			db := client(t, server.Addr())
-			p, cp, err := redishash.New(client(t, server.Addr()), schema, prefix).Claim(t.Context(), users)
+			p, cp, err := redishash.New(client(t, server.Addr()), schema, prefix, "").Claim(t.Context(), users)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -164,7 +164,7 @@ func TestAUserWithoutRESTOREIsServedByHSET(t *testing.T) {
 	}
 	user := goredis.NewClient(&goredis.Options{Addr: server.Addr(), Username: "refold", Password: "secret", MaxRetries: -1,
 		Protocol: 2, DisableIdentity: true, MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}})
-	store := redishash.New(user, schema, prefix)
+	store := redishash.New(user, schema, prefix, "")
 	t.Cleanup(func() { _ = store.Close() })
 	for round := range 2 {
 		p, cp, err := store.Claim(t.Context(), users)

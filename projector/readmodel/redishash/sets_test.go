@@ -58,7 +58,7 @@ func TestWhatStandsInTheLedgersWayIsNamed(t *testing.T) {
 		if err := c.Do(t.Context(), command...).Err(); err != nil {
 			t.Fatal(err)
 		}
-		_, _, err := redishash.New(c, wideSchema(t), prefix).Claim(t.Context(), users)
+		_, _, err := redishash.New(c, wideSchema(t), prefix, "").Claim(t.Context(), users)
 		f := fault.As(err)
 		if f == nil || f.Reason != contract.ReasonNotOwned || !strings.Contains(f.Message, key) {
 			t.Errorf("%v: want NotOwned, got %v", command, err)

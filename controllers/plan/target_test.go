@@ -6,47 +6,7 @@ import (
 	"time"
 
 	"github.com/refold-dev/refold/api/v1alpha1"
-	"github.com/refold-dev/refold/projector/contract"
 )
-
-func TestDecide(t *testing.T) {
-	invalid := &Fault{Reason: v1alpha1.ReasonInvalidReducer, Message: "no"}
-	tests := map[string]struct {
-		in     Input
-		run    string
-		own    bool
-		reason string
-	}{
-		"the first revision runs":                                    {Input{Desired: "a"}, "a", false, ""},
-		"the active revision runs on":                                {Input{Desired: "a", Active: "a", Folded: FoldedSome}, "a", false, ""},
-		"a revision that folded nothing gives way":                   {Input{Desired: "b", Active: "a", Folded: FoldedNothing}, "b", false, ""},
-		"so it does when nobody can be asked":                        {Input{Desired: "b", Active: "a", Folded: FoldedNothingYet}, "b", false, ""},
-		"but not to one that the model has refused":                  {Input{Desired: "b", Active: "a", Folded: FoldedNothingYet, Refused: true}, "a", true, contract.ReasonReplayNeeded},
-		"a refusal is void once the ledger says it folded nothing":   {Input{Desired: "b", Active: "a", Folded: FoldedNothing, Refused: true}, "b", false, ""},
-		"one that folded something stays":                            {Input{Desired: "b", Active: "a", Folded: FoldedSome}, "a", true, contract.ReasonReplayNeeded},
-		"what is invalid does not start":                             {Input{Desired: "a", Invalid: invalid}, "", false, v1alpha1.ReasonInvalidReducer},
-		"what is invalid leaves the active one alone":                {Input{Desired: "b", Active: "a", Invalid: invalid, Folded: FoldedSome}, "a", true, v1alpha1.ReasonInvalidReducer},
-		"what became invalid runs on":                                {Input{Desired: "a", Active: "a", Invalid: invalid}, "a", false, v1alpha1.ReasonInvalidReducer},
-		"a rival keeps it from starting":                             {Input{Desired: "a", Rival: "x/y"}, "", false, v1alpha1.ReasonTargetConflict},
-		"a rival keeps an edit from starting":                        {Input{Desired: "b", Active: "a", Rival: "x/y", Folded: FoldedNothing}, "a", true, v1alpha1.ReasonTargetConflict},
-		"an invalid spec is said first: its target may be wrong too": {Input{Desired: "a", Rival: "x/y", Invalid: invalid}, "", false, v1alpha1.ReasonInvalidReducer},
-	}
-	for name, tc := range tests {
-		t.Run(name, func(t *testing.T) {
-			for _, suspended := range []bool{false, true} {
-				tc.in.Suspend = suspended
-				got := Decide(tc.in)
-				reason := ""
-				if got.Fault != nil {
-					reason = got.Fault.Reason
-				}
-				if got.Run != tc.run || got.Own != tc.own || reason != tc.reason || (got.Replicas == 0) != suspended {
-					t.Errorf("suspended %t: got %+v (%s)", suspended, got, reason)
-				}
-			}
-		})
-	}
-}
 
 func TestRival(t *testing.T) {
 	at := func(minute int) time.Time { return time.Date(2026, 11, 23, 12, minute, 0, 0, time.UTC) }
