@@ -126,25 +126,11 @@ func (sc *scene) cycle(ctx context.Context, mode string, read bool) (c cycled, e
 	if err := second.await(ctx, sc.server, sc.workload.lastID()); err != nil {
 		return c, err
 	}
-	built := time.Since(second.begun).Seconds()
-	verified, err := second.job(ctx, "verify")
-	if err != nil {
+	if err := sc.replace(ctx, second, &c); err != nil {
 		return c, err
 	}
-	compared := time.Since(second.begun).Seconds()
-	published, err := second.job(ctx, "cutover")
-	if err != nil {
-		return c, err
-	}
-	c.cycleSeconds = time.Since(second.begun).Seconds()
-	sc.say("   the fold alone took %.2f s, beside it %.2f s; comparing %.2f s, publishing %.2f s",
-		c.foldSeconds, built, compared-built, c.cycleSeconds-compared)
 	stopReading()
 	c.readerMaxMs = <-slowest
-	if verified.Diff == nil || published.Cutover == nil || verified.Diff.Same != int64(sc.model.entities) {
-		return c, fmt.Errorf("the comparison is wrong: %+v, %+v", verified, published)
-	}
-	c.holdMs, c.pauseMs = float64(verified.Diff.HeldMillis), float64(published.Cutover.PausedMillis)
 	prefix := keyPrefix
 	if mode == contract.CutoverPointer {
 		prefix += "@" + candidate + ":"
@@ -158,6 +144,28 @@ func (sc *scene) cycle(ctx context.Context, mode string, read bool) (c cycled, e
 		return c, err
 	}
 	return c, sc.server.settle(ctx)
+}
+
+// replace compares a candidate that is built with what is published, and publishes it.
+func (sc *scene) replace(ctx context.Context, second *projector, c *cycled) error {
+	built := time.Since(second.begun).Seconds()
+	verified, err := second.job(ctx, "verify")
+	if err != nil {
+		return err
+	}
+	compared := time.Since(second.begun).Seconds()
+	published, err := second.job(ctx, "cutover")
+	if err != nil {
+		return err
+	}
+	c.cycleSeconds = time.Since(second.begun).Seconds()
+	sc.say("   the fold alone took %.2f s, beside it %.2f s; comparing %.2f s, publishing %.2f s",
+		c.foldSeconds, built, compared-built, c.cycleSeconds-compared)
+	if verified.Diff == nil || published.Cutover == nil || verified.Diff.Same != int64(sc.model.entities) {
+		return fmt.Errorf("the comparison is wrong: %+v, %+v", verified, published)
+	}
+	c.holdMs, c.pauseMs = float64(verified.Diff.HeldMillis), float64(published.Cutover.PausedMillis)
+	return nil
 }
 
 // read asks for entities of the live model all the time, and returns how long it
