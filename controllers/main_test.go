@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -35,6 +36,10 @@ var apiServer struct {
 
 func TestMain(m *testing.M) {
 	ctrl.SetLogger(logr.Discard()) // tests log through their own context
+	flag.Parse()
+	if err := flag.Set("test.parallel", "8"); err != nil { // worlds wait for the API server more than they work
+		panic(err)
+	}
 	code := m.Run()
 	if apiServer.env != nil {
 		if err := apiServer.env.Stop(); err != nil {
@@ -54,7 +59,7 @@ func newScheme() *runtime.Scheme {
 	return scheme
 }
 
-func apiClient(t *testing.T) client.WithWatch {
+func apiClient(t testing.TB) client.WithWatch {
 	t.Helper()
 	apiServer.once.Do(func() { apiServer.err = startAPIServer() })
 	if apiServer.err != nil {
@@ -80,6 +85,8 @@ func startAPIServer() error {
 		ErrorIfCRDPathMissing: true,
 		Scheme:                newScheme(),
 	}
+	// A list from the cache would wait up to 100 ms until the cache is known to be fresh.
+	apiServer.env.ControlPlane.GetAPIServer().Configure().Set("watch-cache", "false")
 	config, err := apiServer.env.Start()
 	if err != nil {
 		return fmt.Errorf("start the API server: %w", err)
@@ -90,6 +97,6 @@ func startAPIServer() error {
 	return err
 }
 
-func logContext(t *testing.T) context.Context {
-	return ctrl.LoggerInto(context.Background(), testr.NewWithOptions(t, testr.Options{Verbosity: 1}))
+func logContext(t testing.TB) context.Context {
+	return ctrl.LoggerInto(context.Background(), testr.NewWithInterface(t, testr.Options{Verbosity: 1}))
 }

@@ -34,7 +34,7 @@ import (
 // controllers and the kubelet which envtest does not have.
 type world struct {
 	*WithT
-	t         *testing.T
+	t         testing.TB
 	ctx       context.Context
 	namespace string
 	client    client.WithWatch // the test's own; its writes do not count
@@ -48,7 +48,7 @@ type world struct {
 
 var namespaces atomic.Int64
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{
 		WithT:     NewWithT(t),
@@ -63,8 +63,23 @@ func newWorld(t *testing.T) *world {
 	}
 	w.cluster = newCluster(w, newFakeProjectors())
 	w.Expect(w.client.Create(w.ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: w.namespace}})).To(Succeed())
+	t.Cleanup(w.leave)
 	w.restart()
 	return w
+}
+
+// leave takes the Projections away: an operator reads those of all namespaces, and
+// every world would have to carry those before it.
+func (w *world) leave() {
+	all := &v1alpha1.ProjectionList{}
+	w.Expect(w.client.List(w.ctx, all, client.InNamespace(w.namespace))).To(Succeed())
+	for i := range all.Items {
+		p := &all.Items[i]
+		if len(p.Finalizers) > 0 {
+			w.Expect(w.client.Patch(w.ctx, p, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`)))).To(Succeed())
+		}
+		w.Expect(client.IgnoreNotFound(w.client.Delete(w.ctx, p))).To(Succeed())
+	}
 }
 
 // restart puts a new operator in the old one's place: nothing that it remembers
@@ -106,7 +121,7 @@ func (w *world) sample(changes ...func(*v1alpha1.Projection)) *v1alpha1.Projecti
 	return p
 }
 
-func readSample(t *testing.T) *v1alpha1.Projection {
+func readSample(t testing.TB) *v1alpha1.Projection {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join("..", "config", "samples", "user-profile.yaml"))
 	if err != nil {
@@ -167,24 +182,24 @@ func (w *world) reconcile(p *v1alpha1.Projection) (ctrl.Result, error) {
 // has anything to do.
 func (w *world) settle(p *v1alpha1.Projection) {
 	w.t.Helper()
-	before := w.fingerprint()
 	for range 60 {
-		writes := len(w.writes.log)
+		before := w.written()
 		result, err := w.reconcile(p)
 		if err != nil && !errors.Is(err, reconcile.TerminalError(nil)) {
 			w.t.Logf("reconcile: %v", err)
 		}
 		w.cluster.step()
 		w.clock.SetTime(w.clock.Now().Add(max(result.RequeueAfter, time.Second)))
-		after := w.fingerprint()
-		idle := after == before && err == nil && len(w.writes.log) == writes
-		if idle || errors.Is(err, reconcile.TerminalError(nil)) || !strings.Contains(after, " "+p.Name+" ") {
+		idle := err == nil && w.written() == before
+		if idle || errors.Is(err, reconcile.TerminalError(nil)) || !w.exists(p) {
 			return
 		}
-		before = after
 	}
 	w.t.Fatalf("does not settle:\n%s", w.fingerprint())
 }
+
+// written counts what operator and cluster have written.
+func (w *world) written() int { return len(w.writes.log) + w.cluster.changed }
 
 // fingerprint changes with every write in the namespace.
 func (w *world) fingerprint() string {
