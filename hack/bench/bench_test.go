@@ -34,7 +34,7 @@ func TestEveryGroupMeasuresWhatIsPromised(t *testing.T) {
 		"live":   {"live.baseline_p50_ms", "live.baseline_p99_ms", "live.p50_ms", "live.p99_ms"},
 		"rate":   {"live.max_rate.vs_drain"},
 		"replay-cycle": {"cycle.total_vs_fold", "cycle.reader_max_wait_ms", "cycle.live_p99_during_ms",
-			"cycle.writer_pause_ms.rename", "cycle.writer_pause_ms.pointer", "cycle.verify_hold_ms"},
+			"cycle.writer_pause_ms.rename", "cycle.writer_pause_ms.pointer", "cycle.verify_hold_ms", "cycle.api_writes"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			chosen, err := choose(name)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"time"
 
@@ -32,7 +33,11 @@ func (b *bench) cycleGroup(ctx context.Context) ([]result, error) {
 	if err != nil {
 		return nil, fmt.Errorf("live: %w", err)
 	}
-	return append(append(total, pauses...), live...), nil
+	writes, err := b.cycleWrites(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("API writes: %w", err)
+	}
+	return slices.Concat(total, pauses, live, writes), nil
 }
 
 // cycleTotal is the time of the whole, against the fold alone, and how long a
@@ -43,13 +48,14 @@ func (b *bench) cycleTotal(ctx context.Context) ([]result, error) {
 		return nil, err
 	}
 	defer sc.close()
-	var alone, whole, waits []float64
+	var alone, whole, waits, comparing, publishing []float64
 	round := func(ctx context.Context) error {
 		c, err := sc.cycle(ctx, contract.CutoverRename, false)
 		if err != nil {
 			return err
 		}
 		alone, whole = append(alone, c.foldSeconds), append(whole, c.cycleSeconds)
+		comparing, publishing = append(comparing, c.compareCPUSeconds), append(publishing, c.publishCPUSeconds)
 		c, err = sc.cycle(ctx, contract.CutoverRename, true)
 		waits = append(waits, c.readerMaxMs)
 		return err
@@ -59,6 +65,8 @@ func (b *bench) cycleTotal(ctx context.Context) ([]result, error) {
 	}
 	return []result{
 		row("cycle.total_vs_fold", ratioUnit, perRound(whole, alone)).against("the fold alone", median(alone), "s").aim(atMost, 1.5),
+		row("cycle.server_cpu_s.compare", "s", comparing),
+		row("cycle.server_cpu_s.publish", "s", publishing),
 		row("cycle.reader_max_wait_ms", "ms", waits).aim(atMost, 5),
 	}, nil
 }
@@ -89,8 +97,9 @@ func (b *bench) cyclePauses(ctx context.Context) ([]result, error) {
 
 // cycled is what one cycle took.
 type cycled struct {
-	foldSeconds, cycleSeconds    float64
-	pauseMs, holdMs, readerMaxMs float64
+	foldSeconds, cycleSeconds            float64
+	compareCPUSeconds, publishCPUSeconds float64 // of the server
+	pauseMs, holdMs, readerMaxMs         float64
 }
 
 // cycle folds the first revision, and then replays beside it, while a reader reads
@@ -149,12 +158,12 @@ func (sc *scene) cycle(ctx context.Context, mode string, read bool) (c cycled, e
 // replace compares a candidate that is built with what is published, and publishes it.
 func (sc *scene) replace(ctx context.Context, second *projector, c *cycled) error {
 	built := time.Since(second.begun).Seconds()
-	verified, err := second.job(ctx, "verify")
+	verified, err := sc.meteredJob(ctx, second, "verify", &c.compareCPUSeconds)
 	if err != nil {
 		return err
 	}
 	compared := time.Since(second.begun).Seconds()
-	published, err := second.job(ctx, "cutover")
+	published, err := sc.meteredJob(ctx, second, "cutover", &c.publishCPUSeconds)
 	if err != nil {
 		return err
 	}
@@ -166,6 +175,15 @@ func (sc *scene) replace(ctx context.Context, second *projector, c *cycled) erro
 	}
 	c.holdMs, c.pauseMs = float64(verified.Diff.HeldMillis), float64(published.Cutover.PausedMillis)
 	return nil
+}
+
+// meteredJob runs a Job, and says what it cost the server.
+func (sc *scene) meteredJob(ctx context.Context, p *projector, command string, serverCPU *float64) (result contract.Result, err error) {
+	*serverCPU, err = sc.server.cpuOf(ctx, func() (err error) {
+		result, err = p.job(ctx, command)
+		return err
+	})
+	return result, err
 }
 
 // read asks for entities of the live model all the time, and returns how long it
@@ -236,5 +254,21 @@ func (b *bench) cycleLive(ctx context.Context) ([]result, error) {
 		row("cycle.live_p50_during_ms", "ms", []float64{percentile(during, 50)}).against("alone", percentile(alone, 50), "ms"),
 		row("cycle.live_p99_during_ms", "ms", []float64{percentile(during, 99)}).against("alone", percentile(alone, 99), "ms").
 			aim(atMost, 3*percentile(alone, 99)),
+	}, nil
+}
+
+// writesBenchmark is the benchmark of controllers that counts the operator's writes.
+const writesBenchmark = "BenchmarkReplayWrites"
+
+// cycleWrites asks it, against a real API server.
+func (b *bench) cycleWrites(ctx context.Context) ([]result, error) {
+	const whole, rest = "writes/replay", "writes/rest"
+	runs, err := b.benchmark(ctx, "controllers", writesBenchmark, []string{whole, rest}, "-benchtime", "1x")
+	if err != nil {
+		return nil, err
+	}
+	return []result{
+		row("cycle.api_writes", "writes", runs[whole]),
+		row("cycle.api_writes_at_rest", "writes", runs[rest]).aim(atMost, 0),
 	}, nil
 }

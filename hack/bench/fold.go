@@ -13,20 +13,31 @@ const foldBenchmark = "BenchmarkFold"
 
 // foldGroup asks Go's own benchmark, once a round.
 func (b *bench) foldGroup(ctx context.Context) ([]result, error) {
-	out, err := exec.CommandContext(ctx, "go", "test", module+"projector/engine", "-run", "^$",
-		"-bench", "^"+foldBenchmark+"$", "-benchmem", "-count", strconv.Itoa(b.rounds)).CombinedOutput()
+	runs, err := b.benchmark(ctx, "projector/engine", foldBenchmark, []string{"allocs/op", "ns/op"}, "-benchmem", "-count", strconv.Itoa(b.rounds))
+	if err != nil {
+		return nil, err
+	}
+	return []result{
+		row("fold.allocs_per_event", "allocs", runs["allocs/op"]).aim(atMost, 0),
+		row("fold.ns_per_event", "ns", runs["ns/op"]),
+	}, nil
+}
+
+// benchmark runs one of Go's own, of a package of this module, and returns its
+// figures by unit, of which those in want are there.
+func (b *bench) benchmark(ctx context.Context, pkg, name string, want []string, flags ...string) (map[string][]float64, error) {
+	args := append([]string{"test", module + pkg, "-run", "^$", "-bench", "^" + name + "$"}, flags...)
+	out, err := exec.CommandContext(ctx, "go", args...).CombinedOutput()
 	if err != nil {
 		return nil, fmt.Errorf("%w\n%s", err, out)
 	}
-	runs := parseBenchmark(string(out), foldBenchmark)
-	allocs, nanos := runs["allocs/op"], runs["ns/op"]
-	if len(allocs) == 0 || len(nanos) == 0 {
-		return nil, fmt.Errorf("projector/engine has no %s:\n%s", foldBenchmark, out)
+	runs := parseBenchmark(string(out), name)
+	for _, unit := range want {
+		if len(runs[unit]) == 0 {
+			return nil, fmt.Errorf("%s of %s has no %s:\n%s", name, pkg, unit, out)
+		}
 	}
-	return []result{
-		row("fold.allocs_per_event", "allocs", allocs).aim(atMost, 0),
-		row("fold.ns_per_event", "ns", nanos),
-	}, nil
+	return runs, nil
 }
 
 // parseBenchmark reads the figures of one benchmark, by unit, in the order of
