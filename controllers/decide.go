@@ -43,7 +43,7 @@ func (s *scope) input(now time.Time) plan.Input {
 		Rival:       s.rival,
 		Target:      plan.TargetOf(&s.projection.Spec),
 		Active:      status.ActiveRevision,
-		Publication: status.Publications,
+		Publication: status.Publication,
 		Known:       s.known(),
 		History:     s.history(),
 	}

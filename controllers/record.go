@@ -20,7 +20,7 @@ const (
 // record writes down what was decided, and how far each revision is.
 func (r *Reconciler) record(s *scope, now time.Time) {
 	status := &s.projection.Status
-	status.ActiveRevision, status.Publications = s.decision.Active, s.decision.Publication
+	status.ActiveRevision, status.Publication = s.decision.Active, s.decision.Publication
 	var revisions []v1alpha1.RevisionStatus
 	for _, step := range s.decision.Revisions[:min(len(s.decision.Revisions), maxRevisions)] {
 		revisions = append(revisions, s.revisionStatus(step))

@@ -141,10 +141,10 @@ func TestAReplayEndsAlsoAfterTheServerHasLostItsLedger(t *testing.T) {
 	w.settle(p)
 	w.clock.SetTime(w.clock.Now().Add(2 * time.Hour))
 	w.settle(p)
-	w.Expect(w.refresh(p).Status.Publications).To(BeEquivalentTo(5))
-	w.projectors().model(w).publication = 1
-	clear(w.projectors().sights)
+	w.Expect(w.refresh(p).Status.Publication).To(BeEquivalentTo(5))
+	w.projectors().lose(w)
 	w.settle(p)
+	w.expectReady(p)
 	w.expectNoWrites(p)
 	for _, fold := range []func(*v1alpha1.Projection){newFold, oldFold} {
 		w.edit(p, fold)
@@ -154,4 +154,30 @@ func TestAReplayEndsAlsoAfterTheServerHasLostItsLedger(t *testing.T) {
 		w.Expect(w.projectors().model(w).active).To(Equal(w.desired(p)))
 		w.expectNoWrites(p)
 	}
+}
+
+// Who claims first in a ledger that is made anew is published: here it is the one
+// that was only kept for a rollback.
+func TestAfterTheServerHasLostItsLedgerReadersComeBackToTheSpec(t *testing.T) {
+	w := newWorld(t)
+	p := w.ready()
+	a := w.refresh(p).Status.ActiveRevision
+	w.edit(p, newFold)
+	b := w.desired(p)
+	w.comesTo(p, b)
+	w.settle(p)
+	w.projectors().lose(w)
+	for _, pod := range w.pods() {
+		if pod.Labels[v1alpha1.RevisionLabel] == a {
+			_, err := w.projectors().Read(w.ctx, &pod)
+			w.Expect(err).NotTo(HaveOccurred())
+		}
+	}
+	w.Expect(w.projectors().model(w).active).To(Equal(a))
+	w.until(p, func() bool { return w.refresh(p).Status.ActiveRevision == a })
+	w.comesTo(p, b)
+	w.settle(p)
+	w.Expect(w.projectors().model(w).active).To(Equal(b))
+	w.Expect(w.states(p)).To(HavePrefix(b + ":*Active"))
+	w.expectNoWrites(p)
 }

@@ -13,14 +13,14 @@ import (
 )
 
 func TestAnUpgradeAloneStartsNoJobAndLeavesReadyAlone(t *testing.T) {
-	for name, publications := range map[string]int64{"ledgers that count": 1, "ledgers from before": 0} {
+	for name, publication := range map[string]int64{"ledgers that number": 1, "ledgers from before": 0} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			p := w.ready()
 			w.projectors().oldImage = "refold-projector:v1"
-			w.projectors().model(w).publication = publications
-			w.forgetPublications(p)
+			w.projectors().model(w).publication = publication
+			w.forgetPublication(p)
 			w.events()
 			w.restart()
 			w.r.Image = "refold-projector:v2"
@@ -36,10 +36,10 @@ func TestAnUpgradeAloneStartsNoJobAndLeavesReadyAlone(t *testing.T) {
 	}
 }
 
-// forgetPublications makes status one of an operator that did not count them.
-func (w *world) forgetPublications(p *v1alpha1.Projection) {
+// forgetPublication makes status one of an operator that did not know it.
+func (w *world) forgetPublication(p *v1alpha1.Projection) {
 	w.t.Helper()
-	w.refresh(p).Status.Publications = 0
+	w.refresh(p).Status.Publication = 0
 	w.Expect(w.client.Status().Update(w.ctx, p)).To(Succeed())
 }
 

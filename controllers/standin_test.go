@@ -22,6 +22,7 @@ type fakeProjectors struct {
 	mu         sync.Mutex
 	runs       map[string][]byte // pod → contract
 	models     map[string]*model // by database and Projection
+	ledgers    int64             // that were made
 	starts     int
 	length     int64                             // of the log
 	speed      int64                             // events that a candidate folds between two questions; 0: all
@@ -52,7 +53,7 @@ type sight struct {
 // model is one Projection's read model on one server.
 type model struct {
 	active      string
-	publication int64            // counts what was active
+	publication int64            // numbers what was active
 	events      map[string]int64 // by revision
 }
 
@@ -73,6 +74,17 @@ func (f *fakeProjectors) model(w *world) *model {
 	return f.models[fmt.Sprintf("redis.%s.svc:6379/0 %s/user-profile", w.namespace, w.namespace)]
 }
 
+// lose takes the sample's read model and ledger away, as a server does that comes
+// back empty.
+func (f *fakeProjectors) lose(w *world) {
+	m := f.model(w)
+	for key, other := range f.models {
+		if other == m {
+			delete(f.models, key)
+		}
+	}
+}
+
 // publishes tells whether readers of some server read that revision.
 func (f *fakeProjectors) publishes(p *v1alpha1.Projection, revision string) bool {
 	f.mu.Lock()
@@ -88,7 +100,8 @@ func (f *fakeProjectors) publishes(p *v1alpha1.Projection, revision string) bool
 func (f *fakeProjectors) modelOf(d contract.Document) *model {
 	key := databaseOf(d) + " " + d.Projection
 	if f.models[key] == nil {
-		f.models[key] = &model{events: map[string]int64{}}
+		f.models[key] = &model{events: map[string]int64{}, publication: 1000 * f.ledgers} // a later ledger's numbers are greater
+		f.ledgers++
 	}
 	return f.models[key]
 }

@@ -33,10 +33,10 @@ type ProjectionStatus struct {
 	// +kubebuilder:validation:MaxLength=63
 	ActiveRevision string `json:"activeRevision,omitempty"`
 
-	// How many revisions were made the one that readers read, one after another, as
-	// the read model's ledger counts them.
+	// The number under which the read model's ledger has made that revision the one
+	// that readers read. It only ever rises; its size says nothing.
 	// +optional
-	Publications int64 `json:"publications,omitempty"`
+	Publication int64 `json:"publication,omitempty"`
 
 	// The revisions there are.
 	// +optional

@@ -3,7 +3,7 @@ package plan
 import "github.com/refold-dev/refold/api/v1alpha1"
 
 // published is the revision that readers read, by the best evidence there is:
-// the greatest count of publications, a cutover that has succeeded, then the
+// the greatest number of a publication, a cutover that has succeeded, then the
 // ledger by the mouth of projectors, then status. A projector speaks of its last claim and may be behind by a moment, so
 // it is believed where a cutover was under way or where nobody contradicts it.
 // The Jobs ask the ledger itself, and do no harm if this is wrong.
@@ -90,7 +90,7 @@ func (p *planner) unheard(denies *revision, claimed bool) *revision {
 func (p *planner) disbelieve() {
 	for _, r := range p.revisions {
 		latest := p.publication(r.Store)
-		if r.published() < latest && !p.recounted(r) && r.has(JobCutover) && r.Job.Succeeded() && r.Job.Result.Cutover != nil {
+		if r.published() < latest && r.has(JobCutover) && r.Job.Succeeded() && r.Job.Result.Cutover != nil {
 			r.Job, r.old = nil, true
 		}
 		if r.Projector != nil && r.Projector.Claimed && r.Projector.Publication < latest {
@@ -130,13 +130,6 @@ func (p *planner) publishing() bool {
 		}
 	}
 	return false
-}
-
-// recounted tells a cutover that status has seen begin and not end, and that counts
-// less than status does: the server had lost its ledger, and counts anew.
-func (p *planner) recounted(r *revision) bool {
-	return r.State == v1alpha1.RevisionPromoting && r.Name != p.in.Active && r.published() > 0 && r.published() <= p.in.Publication &&
-		p.find(p.in.Active) != nil && p.find(p.in.Active).Store == r.Store && r.Projector != nil && r.Projector.Publication <= r.published()
 }
 
 // newer is the revision that somebody knows was published after what status has.

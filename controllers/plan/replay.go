@@ -70,7 +70,7 @@ type Known struct {
 type Projector struct {
 	Claimed   bool
 	Published bool
-	// Publication counts the revisions that were published in the read model, as
+	// Publication numbers the revisions that were published in the read model, as
 	// of Published: of two projectors that contradict each other the one with the
 	// greater number knows better.
 	Publication int64

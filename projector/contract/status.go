@@ -55,7 +55,7 @@ type Partition struct {
 	State           State    `json:"state"`
 	Claimed         bool     `json:"claimed"`     // has held the partition at least once; Position and Events are then the ledger's
 	Published       bool     `json:"published"`   // as last claimed: this revision is the one that readers read
-	Publication     int64    `json:"publication"` // how often a revision was published in the read model, as of Published
+	Publication     int64    `json:"publication"` // number of what is published in the read model, as of Published: see Cutover
 	Epoch           int64    `json:"epoch"`
 	Position        string   `json:"position"`  // last stream ID whose effect is in the read model, "0-0" at first
 	Tail            string   `json:"tail"`      // the stream's last generated ID, "" while unknown
@@ -140,5 +140,5 @@ type Cutover struct {
 	To           string `json:"to"`
 	Entities     int64  `json:"entities"`     // that were renamed
 	PausedMillis int64  `json:"pausedMillis"` // how long writers stood still
-	Publication  int64  `json:"publication"`  // counts what is published in the read model, one after another
+	Publication  int64  `json:"publication"`  // number of what is published: it only rises, also when a server lost its ledger
 }

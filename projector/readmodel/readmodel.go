@@ -47,8 +47,8 @@ type Checkpoint struct {
 
 	// Published says, as claimed, that the revision is the one that readers read.
 	Published bool
-	// Publication, as claimed, counts the revisions that were published, one after
-	// another, in this read model.
+	// Publication, as claimed, numbers what is published in this read model. It rises
+	// with each, also from a ledger that is lost to the one that is made after it.
 	Publication int64
 	// Until, as claimed, is the last ID that may be folded before the partition
 	// is claimed again; nil for no bound. See Compare and Promote.

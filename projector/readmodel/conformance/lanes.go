@@ -36,7 +36,7 @@ func lanes(t *testing.T, b *bench) {
 		}
 		next, claimed := b.claim(t, b.open(t), claim)
 		want.Epoch++
-		want.Published, want.Publication = true, 1
+		want.Published, want.Publication = true, cp.Publication
 		if diff := cmp.Diff(want, claimed); diff != "" {
 			t.Errorf("as claimed: %s", diff)
 		}

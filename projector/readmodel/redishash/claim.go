@@ -83,11 +83,23 @@ func (p *partition) claim(c readmodel.Claim) (readmodel.Checkpoint, error) {
 		return readmodel.Checkpoint{}, err
 	}
 	if s.at.Publication = s.control.count; s.becomes(p.names.revision) {
-		s.at.Publication++
+		if s.at.Publication, err = p.nextPublication(s.control.count); err != nil {
+			return readmodel.Checkpoint{}, err
+		}
 	}
 	p.published, p.location = s.at.Published, p.layout().location(s.at.Published)
 	s.at.Empty = found.taken == ""
 	return s.at, p.write(c, s)
+}
+
+// nextPublication is one more than the last. The first of a ledger is the server's
+// time in milliseconds: where another ledger was before it and is lost, whoever
+// remembers its last number sees that this one is newer.
+func (p *partition) nextPublication(last int64) (int64, error) {
+	if last > 0 {
+		return last + 1, nil
+	}
+	return p.now()
 }
 
 // stand decides where the revision's entities are, and how far it may fold.
@@ -388,8 +400,7 @@ func (p *partition) record(t *transaction, c readmodel.Claim, s standing) {
 	}
 	t.command("HSET", n.control, fieldMarker, markerVersion, fieldUID, c.UID, ledgerPrefix+n.ledger, row.text())
 	if s.becomes(c.Revision) {
-		t.command("HSET", n.control, fieldActive, c.Revision)
-		t.command("HINCRBY", n.control, fieldCount, "1")
+		t.command("HSET", n.control, fieldActive, c.Revision, fieldCount, strconv.FormatInt(s.at.Publication, 10))
 	}
 	if !s.control.created {
 		t.command("HSET", n.control, fieldCreated, time.Now().UTC().Format(time.RFC3339))

@@ -20,7 +20,7 @@ import (
 const (
 	fieldMarker   = "refold" // the ledger's version; what makes the hash ours
 	fieldActive   = "active"
-	fieldCount    = "publications" // how often active was changed
+	fieldCount    = "publication" // rises whenever active is changed
 	fieldUID      = "uid"
 	fieldCreated  = "created"
 	fieldDropping = "dropping" // a drop of everything has begun and is not done
@@ -111,7 +111,7 @@ type control struct {
 	damaged  map[string]string // by revision
 	going    map[string]string // by revision: the location
 	op       *operation
-	count    int64 // publications
+	count    int64 // of the publication
 }
 
 // rows are a revision's ledgers, in the order of their partitions.

@@ -285,3 +285,26 @@ func TestLargeEntitiesAreComparedAFewAtATime(t *testing.T) {
 		t.Errorf("%d MiB (%v) %+v", peak>>20, err, d)
 	}
 }
+
+// The operator believes the greater number.
+func TestALedgerThatIsMadeAnewNumbersAboveTheOneThatWasLost(t *testing.T) {
+	r := newRevisions(t)
+	var last int64
+	rises := func(publication int64) {
+		t.Helper()
+		if publication <= last {
+			t.Errorf("publication %d after %d", publication, last)
+		}
+		last = publication
+	}
+	for range 2 {
+		published, _ := r.two()
+		rises(published.at.Publication)
+		done, err := r.store.Promote(t.Context(), users.Projection, "r2")
+		if err != nil {
+			t.Fatal(err)
+		}
+		rises(done.Publication)
+		r.client.FlushAll(t.Context())
+	}
+}

@@ -156,7 +156,7 @@ func TestAUserWithoutRESTOREIsServedByHSET(t *testing.T) {
 	root, schema := client(t, server.Addr()), wideSchema(t)
 	rule := []any{"acl", "setuser"}
 	for _, word := range strings.Fields("refold on >secret resetkeys ~user:* ~refold:{shop/users}* -@all +client|setname +multi +exec +watch" +
-		" +exists +type +hset +hget +hgetall +hmget +hdel +hincrby +unlink +sadd +srem +scard +smismember +srandmember") {
+		" +exists +type +hset +hget +hgetall +hmget +hdel +hincrby +time +unlink +sadd +srem +scard +smismember +srandmember") {
 		rule = append(rule, word)
 	}
 	if err := root.Do(t.Context(), rule...).Err(); err != nil {
