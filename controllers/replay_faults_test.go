@@ -74,6 +74,20 @@ func TestTheOperatorMayBeKilledBeforeAndAfterAnyWriteOfAReplay(t *testing.T) {
 	}
 }
 
+func TestTwoOperatorsWithoutLeaderElectionHarmNoReplay(t *testing.T) {
+	w := newWorld(t)
+	w.liveReplay(func() {
+		operators := []*Reconciler{w.r}
+		w.restart()
+		operators = append(operators, w.r)
+		turn := 0
+		w.before = func() {
+			w.r = operators[turn%len(operators)]
+			turn++
+		}
+	})
+}
+
 func TestErrorsOfTheAPIServerHoldUpNoReplay(t *testing.T) {
 	resource := schema.GroupResource{Resource: "things"}
 	for name, fault := range map[string]error{

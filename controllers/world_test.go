@@ -43,6 +43,7 @@ type world struct {
 	cluster   *cluster
 	recorder  *events.FakeRecorder
 	writes    *writes
+	before    func()               // each pass; nil for nothing
 	active    map[types.UID]string // status.activeRevision, as last seen
 }
 
@@ -173,6 +174,9 @@ func (w *world) edit(p *v1alpha1.Projection, change func(*v1alpha1.Projection)) 
 func (w *world) reconcile(p *v1alpha1.Projection) (ctrl.Result, error) {
 	w.t.Helper()
 	w.writes.dead = false
+	if w.before != nil {
+		w.before()
+	}
 	result, err := w.r.Reconcile(w.ctx, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(p)})
 	w.check(p)
 	return result, err

@@ -211,7 +211,7 @@ func TestKilledAtAnyMomentARevisionIsStillPublishedWholly(t *testing.T) {
 			switch random.IntN(3) {
 			case 0: // a job dies
 				time.Sleep(time.Duration(random.IntN(120)) * time.Millisecond)
-				_ = job.cmd.Process.Kill()
+				_ = job.cmd.Process.Signal([]syscall.Signal{syscall.SIGKILL, syscall.SIGTERM}[random.IntN(2)])
 				<-job.done
 			case 1: // a projector dies
 				time.Sleep(time.Duration(random.IntN(120)) * time.Millisecond)
