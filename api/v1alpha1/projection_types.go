@@ -18,7 +18,7 @@ import (
 // +kubebuilder:printcolumn:name="Active",type=string,JSONPath=`.status.activeRevision`
 // +kubebuilder:printcolumn:name="Last-Acked",type=string,JSONPath=`.status.lastAckedID`
 // +kubebuilder:printcolumn:name="Lag",type=integer,JSONPath=`.status.lagEvents`
-// +kubebuilder:printcolumn:name="Replay",type=integer,JSONPath=`.status.revisions[?(@.progress.percent>=0)].progress.percent`
+// +kubebuilder:printcolumn:name="Replay%",type=integer,JSONPath=`.status.revisions[?(@.progress.percent>=0)].progress.percent`
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="Stream",type=string,priority=1,JSONPath=`.spec.source.stream`

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -163,8 +165,16 @@ func (d *demo) sayDiff(r v1alpha1.RevisionStatus) {
 	if r.Diff == nil {
 		return
 	}
-	fmt.Printf("       held: publishing %s would leave %d users as they are, add %d, remove %d and change %d %v; compared at event %s\n",
-		r.Name, r.Diff.Same, r.Diff.Added, r.Diff.Removed, r.Diff.Changed, r.Diff.ChangedFields, r.Diff.AtID)
+	fmt.Printf("       held: publishing %s would leave %d users as they are, add %d, remove %d and change %d (%s); compared at event %s\n",
+		r.Name, r.Diff.Same, r.Diff.Added, r.Diff.Removed, r.Diff.Changed, fieldsText(r.Diff.ChangedFields), r.Diff.AtID)
+}
+
+func fieldsText(counts map[string]int64) string {
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(counts)) {
+		out = append(out, fmt.Sprintf("%s of %d", name, counts[name]))
+	}
+	return strings.Join(out, ", ")
 }
 
 func (d *demo) sayUser(ctx context.Context) error {
