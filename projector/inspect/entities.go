@@ -64,7 +64,7 @@ func (s *Server) stored(a *answer, key string) error {
 	if e := seen[0]; e.Exists {
 		return a.object(api.Entity{Key: api.Text(key), Exists: true, Fields: textsOf(e.Fields), Position: e.Position.String()})
 	}
-	text := fmt.Sprintf("the read model holds no entity %s as of %s; what it was before its history tells", quoted(key), seen[0].Position)
+	text := fmt.Sprintf("the read model holds no entity %s as of %s; its history tells whether there was one", quoted(key), seen[0].Position)
 	if close := s.closeTo(a.ctx(), key); len(close) > 0 {
 		text += "; there is " + strings.Join(close, ", ")
 	}
