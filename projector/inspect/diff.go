@@ -8,7 +8,6 @@ import (
 
 	"github.com/refold-dev/refold/projector"
 	"github.com/refold-dev/refold/projector/contract"
-	"github.com/refold-dev/refold/projector/courtesy"
 	"github.com/refold-dev/refold/projector/inspect/api"
 	"github.com/refold-dev/refold/projector/readmodel"
 )
@@ -65,8 +64,7 @@ type diffing struct {
 	rows      int          // of the last chunk
 	bytes     int
 
-	courtesy *courtesy.Courtesy
-	since    time.Time
+	manners *manners
 }
 
 // newDiff finds the two.
@@ -75,7 +73,7 @@ func (s *Server) newDiff(a *answer) (*diffing, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &diffing{Server: s, answer: a, candidate: a.query.Get("candidate"), courtesy: courtesy.New(s.Probe), since: time.Now()}
+	d := &diffing{Server: s, answer: a, candidate: a.query.Get("candidate"), manners: s.newManners()}
 	var names, others []string
 	for _, r := range revisions {
 		if names = append(names, r.Name); r.Published {
@@ -142,11 +140,9 @@ func (d *diffing) atOnce() int {
 
 // pause gives way to others, and says how far it is.
 func (d *diffing) pause(ctx context.Context) error {
-	c := scan{courtesy: d.courtesy, since: d.since}
-	if err := c.giveWay(ctx); err != nil {
+	if err := d.manners.giveWay(ctx); err != nil {
 		return err
 	}
-	d.since = c.since
 	return d.answer.progress(func() api.Progress { return api.Progress{Position: d.position.String(), Entries: d.read} })
 }
 

@@ -28,9 +28,8 @@ type scan struct {
 	incomplete bool
 	halted     string // the event that the projector does not pass, if last is before it
 
-	limits   limits
-	courtesy *courtesy.Courtesy
-	since    time.Time // when the last rest was over
+	limits limits
+	*manners
 }
 
 // errDone ends a scan before its end.
@@ -61,7 +60,7 @@ func (s *Server) open(ctx context.Context, until *projector.ID, incomplete bool)
 }
 
 func (s *Server) newScan(source contract.Source) *scan {
-	return &scan{reader: s.Reader(source), limits: s.limits, courtesy: courtesy.New(s.Probe), since: time.Now()}
+	return &scan{reader: s.Reader(source), limits: s.limits, manners: s.newManners()}
 }
 
 func (c *scan) close() { _ = c.reader.Close() }
@@ -235,25 +234,6 @@ func (c *scan) limit() stream.Limit {
 		limit.Events, limit.Bytes = courtesy.Events, min(courtesy.Bytes, c.limits.page)
 	}
 	return limit
-}
-
-// giveWay rests as is due for the work since the last rest.
-func (c *scan) giveWay(ctx context.Context) error {
-	now := time.Now()
-	if c.courtesy.Due(now) {
-		c.courtesy.Look(ctx)
-	}
-	if pause := c.courtesy.Rest(now.Sub(c.since)); pause > 0 {
-		over := time.NewTimer(pause)
-		defer over.Stop()
-		select {
-		case <-over.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	c.since = time.Now()
-	return ctx.Err()
 }
 
 func (c *scan) progress() api.Progress {

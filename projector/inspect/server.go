@@ -54,6 +54,7 @@ type Server struct {
 	Options
 	limits  limits
 	scans   chan struct{}
+	turns   turns // of the scans, while others are there
 	follows chan struct{}
 	routes  *http.ServeMux
 }
