@@ -6,10 +6,11 @@ import (
 	"os"
 
 	"github.com/refold-dev/refold/cmd/kubectl-refold/cli"
+	"github.com/refold-dev/refold/cmd/kubectl-refold/cluster"
 )
 
 var version = "dev"
 
 func main() {
-	os.Exit(cli.Main(version))
+	os.Exit(cli.Main(version, cluster.Group))
 }

@@ -22,7 +22,7 @@ import (
 type Factory struct {
 	Streams genericiooptions.IOStreams
 	Version string
-	Clock   clock.Clock
+	Clock   clock.WithTicker
 
 	// Size, where set, stands for the terminal's own: of Out, in characters.
 	Size func() (columns, rows int)
