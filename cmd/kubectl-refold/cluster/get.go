@@ -172,7 +172,7 @@ func (s *session) row(o *object) []string {
 	}
 	return []string{
 		o.Namespace, o.Name, s.tint(o, ready), cli.Safe(o.Status.ActiveRevision), lag, cli.Safe(o.Status.LastAckedID),
-		replayCell(o), s.tint(o, cli.Safe(o.reason())), duration.HumanDuration(s.Since(o.CreationTimestamp.Time)),
+		replayCell(o), s.tint(o, cli.Safe(o.reason())), age(s.Clock.Now(), o.CreationTimestamp.Time),
 		cli.Safe(o.Spec.Source.Stream), cli.Safe(o.Spec.ReadModel.RedisHash.KeyPrefix),
 	}
 }

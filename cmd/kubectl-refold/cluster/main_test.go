@@ -283,3 +283,28 @@ func (w *world) keepOlder(p *v1alpha1.Projection, revision string) {
 	document.Trigger = ""
 	w.Expect(w.client.Create(w.ctx, resources.ConfigMap(p, revision, resources.Encode(document)))).To(Succeed())
 }
+
+// renaming creates Projections under another name.
+type renaming struct {
+	client.Client
+	name string
+}
+
+func (r renaming) Create(ctx context.Context, o client.Object, options ...client.CreateOption) error {
+	if p, ok := o.(*v1alpha1.Projection); ok {
+		p.Name = r.name
+	}
+	if pod, ok := o.(*corev1.Pod); ok {
+		pod.Name = r.name + "-" + pod.Name
+	}
+	return r.Client.Create(ctx, o, options...)
+}
+
+// bare runs the program with these arguments and no more.
+func (w *world) bare(args ...string) result {
+	streams, _, out, errOut := genericiooptions.NewTestIOStreams()
+	root := cli.New(w.factory(streams), Group)
+	root.SetArgs(args)
+	code := cli.Run(w.ctx, root, errOut)
+	return result{w.plain(out.String()), w.plain(errOut.String()), code}
+}

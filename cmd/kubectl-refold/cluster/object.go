@@ -97,7 +97,7 @@ func (o *object) standing() string {
 	if ready := o.condition(v1alpha1.ConditionReady); ready != nil {
 		return ready.Reason
 	}
-	return "Unknown"
+	return "Pending"
 }
 
 func (o *object) reason() string {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/refold-dev/refold/api/v1alpha1"
 	"github.com/refold-dev/refold/cmd/kubectl-refold/cli"
+	"github.com/refold-dev/refold/controllers/plan"
 	"github.com/refold-dev/refold/controllers/resources"
 	"github.com/refold-dev/refold/projector/contract"
 )
@@ -94,7 +95,10 @@ func (d drawing) head(out *strings.Builder, v *view) {
 	if !v.is(v1alpha1.ConditionHeld) { // which has words of its own, below
 		d.prose(out, "", v.message())
 	}
-	if !v.seen() {
+	switch {
+	case len(v.Status.Conditions) == 0:
+		fmt.Fprintln(out, d.paint.Busy("if that lasts: is the operator there? kubectl -n refold-system get pods"))
+	case !v.seen():
 		fmt.Fprintln(out, d.paint.Busy("the operator has not seen the newest spec yet; what is below is of the one before"))
 	}
 	if c := v.condition(v1alpha1.ConditionHistoryComplete); c != nil && c.Status == "False" {
@@ -133,6 +137,14 @@ func (d drawing) prose(out *strings.Builder, title, text string) {
 	}
 }
 
+// indent is what is left of a width beside an indent; 0 stays no bound.
+func indent(columns, by int) int {
+	if columns == 0 {
+		return 0
+	}
+	return max(columns-by, 20)
+}
+
 func (d drawing) clip(text string) string { return cli.Clip(text, d.columns) }
 
 // revision is the branch of one revision.
@@ -143,7 +155,9 @@ func (d drawing) revision(v *view, r v1alpha1.RevisionStatus) node {
 	}
 	out := node{text: text}
 	if r.Diff != nil && r.State != v1alpha1.RevisionActive && r.State != v1alpha1.RevisionRetained {
-		out.more = d.diff(*r.Diff)
+		for _, line := range d.diff(*r.Diff) {
+			out.more = append(out.more, cli.Wrap(line, indent(d.columns, 6))...)
+		}
 	}
 	if line := d.partition(v, r); line != "" {
 		out.kids = append(out.kids, node{text: line})
@@ -177,9 +191,9 @@ func (d drawing) note(v *view, r v1alpha1.RevisionStatus) string {
 	case r.State == v1alpha1.RevisionActive && r.Completed:
 		return "complete up to " + v.Spec.Source.Until
 	case r.State == v1alpha1.RevisionActive && r.PromotedAt != nil:
-		return "is what readers read, since " + duration.HumanDuration(d.now.Sub(r.PromotedAt.Time))
+		return "what readers read, for " + age(d.now, r.PromotedAt.Time)
 	case r.State == v1alpha1.RevisionActive:
-		return "is what readers read"
+		return "what readers read"
 	case r.State == v1alpha1.RevisionRetiring:
 		return "is being removed"
 	case r.Progress != nil:
@@ -203,6 +217,9 @@ func (d drawing) clock(t time.Time) string {
 	}
 	return t.Format("2006-01-02 15:04")
 }
+
+// age is how long ago t was; another machine's clock may be ahead of this one's.
+func age(now, t time.Time) string { return duration.HumanDuration(max(0, now.Sub(t))) }
 
 // progressText is a bar, percent, rate and time to go.
 func progressText(r v1alpha1.RevisionStatus, width int) string {
@@ -266,7 +283,7 @@ func lagText(events, seconds int64) string {
 	if events == 0 {
 		return "lag 0"
 	}
-	return fmt.Sprintf("lag %s, %s", cli.Count(events), duration.HumanDuration(time.Duration(seconds)*time.Second))
+	return fmt.Sprintf("lag %s, %s behind", cli.Count(events), duration.HumanDuration(time.Duration(seconds)*time.Second))
 }
 
 // rate is how many events a second are folded: as the projector says, else as
@@ -303,7 +320,7 @@ func (d drawing) pod(v *view, pod corev1.Pod) string {
 	if n := restarts(pod); n > 0 {
 		text += d.paint.Busy(fmt.Sprintf("  %d restarts", n))
 	}
-	text += "  " + duration.HumanDuration(d.now.Sub(pod.CreationTimestamp.Time))
+	text += "  " + age(d.now, pod.CreationTimestamp.Time)
 	if pod.Spec.NodeName != "" && (d.columns == 0 || d.columns >= 100) {
 		text += "  on " + pod.Spec.NodeName
 	}
@@ -369,7 +386,7 @@ func diffText(diff v1alpha1.RevisionDiff) string {
 	if all > 0 {
 		percent = float64(differ) / float64(all) * 100
 	}
-	return fmt.Sprintf("changes %s of %s entities, %.3g %%: %s added, %s removed, %s changed",
+	return fmt.Sprintf("changes %s of %s entities (%.3g %%): %s added, %s removed, %s changed",
 		cli.Count(differ), cli.Count(all), percent, cli.Count(diff.Added), cli.Count(diff.Removed), cli.Count(diff.Changed))
 }
 
@@ -404,16 +421,14 @@ func (d drawing) held(out *strings.Builder, v *view) {
 }
 
 func whyHeld(p *v1alpha1.Projection, r v1alpha1.RevisionStatus) string {
-	promotion := p.Spec.Replay.Promotion
+	promotion := plan.Defaulted(p.Spec).Replay.Promotion
 	switch {
 	case promotion.Mode == v1alpha1.PromotionManual:
 		return "promotion.mode is Manual"
 	case r.Diff != nil && r.Diff.AtID == "":
 		return "it could not be compared at one moment"
-	case promotion.MaxChangedPercent != nil:
-		return fmt.Sprintf("it changes more than maxChangedPercent, %d %%", *promotion.MaxChangedPercent)
 	}
-	return "it changes more than maxChangedPercent"
+	return fmt.Sprintf("it changes more than maxChangedPercent (%d %%)", *promotion.MaxChangedPercent)
 }
 
 // maxEvents is how many events are shown.
@@ -430,11 +445,11 @@ func (d drawing) events(out *strings.Builder, v *view) {
 		if e.Type == corev1.EventTypeWarning {
 			reason = d.paint.Bad(reason)
 		}
-		age := duration.HumanDuration(d.now.Sub(lastSeen(e)))
-		lines := cli.Wrap(cli.Safe(e.Message), max(0, d.columns-29))
-		fmt.Fprintf(out, "%5s ago  %s %s\n", age, reason, lines[0])
+		before := age(d.now, lastSeen(e))
+		lines := cli.Wrap(cli.Safe(e.Message), indent(d.columns, 30))
+		fmt.Fprintf(out, "%5s ago  %s %s\n", before, reason, lines[0])
 		for _, line := range lines[1:] {
-			fmt.Fprintf(out, "%29s%s\n", "", line)
+			fmt.Fprintf(out, "%30s%s\n", "", line)
 		}
 	}
 }
