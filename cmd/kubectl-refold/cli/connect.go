@@ -49,6 +49,13 @@ func (r Request) String() string {
 	return fmt.Sprintf("%s %s in namespace %s", r.Verb, r.Resource, r.Namespace)
 }
 
+func (r Request) flag() string {
+	if r.Namespace == "" {
+		return "-A"
+	}
+	return "-n " + r.Namespace
+}
+
 // Explain puts an error of the API server, or of the way to it, into words that
 // say what to do. nil stays nil, and what explains itself is left alone.
 func (c *Cluster) Explain(r Request, err error) error {
@@ -62,12 +69,11 @@ func (c *Cluster) Explain(r Request, err error) error {
 }
 
 func (c *Cluster) words(r Request, err error) (message, hint string) {
-	var certificate interface{ Unwrap() error }
 	switch {
 	case apierrors.IsUnauthorized(err):
 		return fmt.Sprintf("the API server at %s does not know who you are", c.Server), "log in again; kubectl auth whoami says who you are"
 	case apierrors.IsForbidden(err):
-		return fmt.Sprintf("you may not %s", r), fmt.Sprintf("ask for the verb %q on %s; kubectl auth can-i %s %s says whether you have it", r.Verb, r.Resource, r.Verb, r.Resource)
+		return fmt.Sprintf("you may not %s", r), fmt.Sprintf("ask for the verb %q on %s; kubectl auth can-i %s %s %s says whether you have it", r.Verb, r.Resource, r.Verb, r.Resource, r.flag())
 	case meta.IsNoMatchError(err), missingResource(err):
 		return fmt.Sprintf("the cluster at %s has no %s", c.Server, r.Resource), "Refold is not installed there (docs/install.md), or --context names another cluster than you mean"
 	case apierrors.IsTimeout(err), apierrors.IsServerTimeout(err), apierrors.IsTooManyRequests(err), apierrors.IsServiceUnavailable(err), apierrors.IsInternalError(err):
@@ -79,7 +85,7 @@ func (c *Cluster) words(r Request, err error) (message, hint string) {
 	switch {
 	case errors.As(err, &resolve), errors.As(err, &dial):
 		return fmt.Sprintf("no API server answers at %s: %v", c.Server, rootOf(err)), c.elsewhere()
-	case errors.As(err, &certificate) && strings.Contains(err.Error(), "x509:"):
+	case strings.Contains(err.Error(), "x509:"):
 		return fmt.Sprintf("the certificate of the API server at %s is not to be trusted: %v", c.Server, rootOf(err)), c.elsewhere()
 	case errors.As(err, &asked):
 		return fmt.Sprintf("no API server answers at %s: %v", c.Server, asked.Err), c.elsewhere()

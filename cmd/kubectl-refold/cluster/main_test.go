@@ -308,3 +308,5 @@ func (w *world) bare(args ...string) result {
 	code := cli.Run(w.ctx, root, errOut)
 	return result{w.plain(out.String()), w.plain(errOut.String()), code}
 }
+
+func genericStreams() genericiooptions.IOStreams { return genericiooptions.NewTestIOStreamsDiscard() }
