@@ -31,6 +31,7 @@ func Group(f *cli.Factory) cli.Group {
 		newGet(f), newStatus(f),
 		newReplay(f), newPromote(f), newReject(f), newAbort(f), newRollback(f),
 		newSuspend(f), newResume(f),
+		newReport(f),
 	}}
 }
 
@@ -39,6 +40,7 @@ type session struct {
 	*cli.Factory
 	*cli.Cluster
 	readings reader
+	readLog  logReader
 }
 
 func newSession(f *cli.Factory) (*session, error) {
@@ -46,7 +48,7 @@ func newSession(f *cli.Factory) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &session{Factory: f, Cluster: c, readings: proxyReader{c.Clientset}}, nil
+	return &session{Factory: f, Cluster: c, readings: proxyReader{c.Clientset}, readLog: readLog(c.Clientset)}, nil
 }
 
 func (s *session) asking(verb string) cli.Request {

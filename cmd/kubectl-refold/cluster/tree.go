@@ -454,7 +454,7 @@ func (d drawing) events(out *strings.Builder, v *view) {
 	}
 }
 
-// withoutUser is a URL without user and password.
+// withoutUser is a URL without user and password, wherever they may stand.
 func withoutUser(url string) string {
 	scheme, rest, ok := strings.Cut(url, "://")
 	if !ok {
@@ -463,5 +463,6 @@ func withoutUser(url string) string {
 	if at := strings.LastIndex(rest, "@"); at >= 0 {
 		rest = rest[at+1:]
 	}
+	rest, _, _ = strings.Cut(rest, "?")
 	return scheme + "://" + rest
 }
