@@ -6,7 +6,6 @@ package cluster
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -62,15 +61,10 @@ func (s *session) get(ctx context.Context, name string) (*object, error) {
 	switch {
 	case err == nil:
 		return newObject(u)
-	case apierrors.IsNotFound(err) && hasName(err):
+	case apierrors.IsNotFound(err) && !cli.NotServed(err):
 		return nil, s.unknown(ctx, name)
 	}
 	return nil, s.Explain(s.asking("get"), err)
-}
-
-func hasName(err error) bool {
-	var status apierrors.APIStatus
-	return errors.As(err, &status) && status.Status().Details != nil && status.Status().Details.Name != ""
 }
 
 // unknown tells what there is instead of a Projection that there is not.

@@ -189,7 +189,8 @@ type difference struct {
 func changes(a, b any, path string) []difference {
 	was, wasMap := a.(map[string]any)
 	is, isMap := b.(map[string]any)
-	if !(wasMap || a == nil) || !(isMap || b == nil) || !wasMap && !isMap {
+	below := (wasMap || a == nil) && (isMap || b == nil) && (wasMap || isMap)
+	if !below {
 		if sameValue(a, b) {
 			return nil
 		}

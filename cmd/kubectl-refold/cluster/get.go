@@ -191,17 +191,19 @@ func (s *session) tint(o *object, text string) string {
 
 // replayCell says how far a replay is: "42 %, 3m" or the state it is in.
 func replayCell(o *object) string {
-	for _, r := range o.candidates() {
-		if r.State != "Building" || r.Progress == nil || r.Progress.Percent == nil {
-			return string(r.State)
-		}
-		text := fmt.Sprintf("%d %%", *r.Progress.Percent)
-		if r.Progress.EtaSeconds != nil && *r.Progress.Percent < 100 {
-			text += ", " + duration.HumanDuration(time.Duration(*r.Progress.EtaSeconds)*time.Second)
-		}
-		return text
+	candidates := o.candidates()
+	if len(candidates) == 0 {
+		return ""
 	}
-	return ""
+	r := candidates[0]
+	if r.State != "Building" || r.Progress == nil || r.Progress.Percent == nil {
+		return string(r.State)
+	}
+	text := fmt.Sprintf("%d %%", *r.Progress.Percent)
+	if r.Progress.EtaSeconds != nil && *r.Progress.Percent < 100 {
+		text += ", " + duration.HumanDuration(time.Duration(*r.Progress.EtaSeconds)*time.Second)
+	}
+	return text
 }
 
 // watchTable redraws the table on a terminal; else it prints a line for each

@@ -38,7 +38,7 @@ func triggering(trigger string) editor {
 	return func(_ context.Context, s *session, o *object) (*intent, error) {
 		value := trigger
 		if value == "" {
-			value = s.Clock.Now().UTC().Format(time.RFC3339Nano)
+			value = newTrigger(s.Clock.Now().UTC(), o.Spec.Replay.Trigger)
 		}
 		if value == o.Spec.Replay.Trigger {
 			return nil, cli.Failf("spec.replay.trigger is %q already: only another value replays", value).WithHint("leave --trigger out to have one made")
@@ -51,6 +51,14 @@ func triggering(trigger string) editor {
 		out.notes = replayNotes(o)
 		return out, nil
 	}
+}
+
+// newTrigger is the time, to the second unless that is what stands there already.
+func newTrigger(now time.Time, old string) string {
+	if value := now.Format(time.RFC3339); value != old {
+		return value
+	}
+	return now.Format(time.RFC3339Nano)
 }
 
 func meanwhile(o *object) string {

@@ -104,9 +104,7 @@ func (s *session) gather(ctx context.Context, o *object) *bundle {
 	g := &gatherer{s, &bundle{root: root, at: now}, newRedactor(o), nil}
 	g.say("reading the resource, pods and events")
 	g.v = s.look(ctx, o)
-	for _, missing := range g.v.Missing {
-		g.lacks = append(g.lacks, missing)
-	}
+	g.lacks = append(g.lacks, g.v.Missing...)
 	g.addYAML("projection.yaml", g.r.projection(o))
 	g.status()
 	g.children(ctx)
@@ -128,7 +126,7 @@ func (g *gatherer) say(what string) {
 // status adds what the command status shows, of what is in the bundle.
 func (g *gatherer) status() {
 	shown := g.r.projection(g.v.object)
-	p := g.v.Projection.DeepCopy()
+	p := g.v.DeepCopy()
 	p.Spec, p.Status = shown.Spec, shown.Status
 	v := *g.v
 	v.object = &object{Projection: p, Raw: g.v.Raw, Unknown: g.v.Unknown}

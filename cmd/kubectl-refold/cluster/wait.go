@@ -142,10 +142,10 @@ func (p *progress) trouble(err error) {
 	}
 }
 
-// end leaves the line that was drawn.
+// end takes the line away that was drawn: what follows says how it ended.
 func (p *progress) end() {
 	if p.drawn {
-		fmt.Fprintln(p.s.Streams.ErrOut)
+		fmt.Fprint(p.s.Streams.ErrOut, "\r\x1b[K")
 		p.drawn = false
 	}
 }
