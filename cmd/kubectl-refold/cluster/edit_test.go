@@ -67,14 +67,16 @@ func TestPromoteApprovesWhatIsHeldAndNothingElse(t *testing.T) {
 	w.Expect(got.err).To(Equal("error: nothing of shop/user-profile is held: " + active + " is Active\nkubectl refold status -n shop user-profile\n"))
 }
 
-func TestPromoteRefusesWhileTheOperatorIsBehindTheSpec(t *testing.T) {
+func TestPromoteAndRejectRefuseWhileTheOperatorIsBehindTheSpec(t *testing.T) {
 	w := newWorld(t)
 	p, _, _ := w.held()
 	p.Spec.Reducer.Key = "event.other"
 	w.Expect(w.client.Update(w.ctx, p)).To(Succeed())
-	got := w.run("promote", p.Name)
-	w.Expect(got.code).To(Equal(1))
-	w.Expect(got.err).To(ContainSubstring("the operator has not seen the newest spec of shop/user-profile yet"))
+	for _, command := range []string{"promote", "reject"} {
+		got := w.run(command, p.Name)
+		w.Expect(got.code).To(Equal(1))
+		w.Expect(got.err).To(ContainSubstring("the operator has not seen the newest spec of shop/user-profile yet"))
+	}
 }
 
 func TestWhatCannotBeComparedIsOnlyPublishedByItsName(t *testing.T) {
@@ -254,6 +256,7 @@ func TestRollbackGoesBackToWhatIsRetained(t *testing.T) {
 	got = w.run("rollback", p.Name, "--to", names[0])
 	w.Expect(got.code).To(Equal(0), got.err)
 	w.Expect(plan.Revision(w.refresh(p).Spec)).To(Equal(names[0]))
+	w.Expect(w.run("rollback", p.Name, "--to", names[0]).out).To(Equal("shop/user-profile: the spec asks for revision " + names[0] + " already: Folding\n"))
 }
 
 func TestReplaySetsANewTrigger(t *testing.T) {

@@ -34,6 +34,9 @@ func newReject(f *cli.Factory) *cobra.Command {
 }
 
 func rejecting(ctx context.Context, s *session, o *object) (*intent, error) {
+	if !o.seen() {
+		return nil, unseen(o)
+	}
 	held := o.inState(v1alpha1.RevisionHeld)
 	if len(held) == 0 {
 		hint := fmt.Sprintf("kubectl refold status -n %s %s", o.Namespace, o.Name)
@@ -132,6 +135,9 @@ func rollingBack(to string) editor {
 		target, err := toRollBack(o, to)
 		if err != nil {
 			return nil, err
+		}
+		if o.desired() == target.Name {
+			return &intent{says: fmt.Sprintf("the spec asks for revision %s already: %s", target.Name, o.reason())}, nil
 		}
 		change, err := s.restore(ctx, o, target.Name)
 		if err != nil {

@@ -130,7 +130,7 @@ func promoting(named []string) editor {
 // that cannot be compared if it was named.
 func toPromote(o *object, named []string) (revision, note string, err error) {
 	if !o.seen() {
-		return "", "", cli.Failf("the operator has not seen the newest spec of %s yet", o.path()).WithHint("try again in a moment")
+		return "", "", unseen(o)
 	}
 	candidates := o.inState(v1alpha1.RevisionHeld)
 	if len(candidates) == 0 && o.is(v1alpha1.ConditionStalled) && len(named) == 1 {
@@ -145,6 +145,10 @@ func toPromote(o *object, named []string) (revision, note string, err error) {
 			WithHint("look at what it changes, then: kubectl refold promote -n %s %s %s", o.Namespace, o.Name, candidates[0].Name)
 	}
 	return candidates[0].Name, note, nil
+}
+
+func unseen(o *object) error {
+	return cli.Failf("the operator has not seen the newest spec of %s yet", o.path()).WithHint("try again in a moment")
 }
 
 // stands lists revisions with their states, and why it is not Ready.
