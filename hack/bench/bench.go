@@ -31,6 +31,7 @@ var groups = []group{
 	{"live", (*bench).liveGroup},
 	{"rate", (*bench).rateGroup},
 	{"replay-cycle", (*bench).cycleGroup},
+	{"inspect", (*bench).inspectGroup},
 }
 
 func groupNames() []string {

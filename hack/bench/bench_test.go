@@ -26,13 +26,14 @@ func TestEveryGroupMeasuresWhatIsPromised(t *testing.T) {
 	}
 	defer b.close()
 	for name, rows := range map[string][]string{
-		"replay": {"replay.redisHash.vs_drain", "replay.redisHash.vs_naive", "server.cpu_per_event"},
-		"zipf":   {"replay.zipf.vs_drain"},
-		"unique": {"replay.unique.vs_write"},
-		"large":  {"replay.large.peak_rss_mib", "replay.large.rss_flatness"},
-		"rules":  {"replay.rules_vs_go"},
-		"live":   {"live.baseline_p50_ms", "live.baseline_p99_ms", "live.p50_ms", "live.p99_ms"},
-		"rate":   {"live.max_rate.vs_drain"},
+		"replay":  {"replay.redisHash.vs_drain", "replay.redisHash.vs_naive", "server.cpu_per_event"},
+		"zipf":    {"replay.zipf.vs_drain"},
+		"unique":  {"replay.unique.vs_write"},
+		"large":   {"replay.large.peak_rss_mib", "replay.large.rss_flatness"},
+		"rules":   {"replay.rules_vs_go"},
+		"live":    {"live.baseline_p50_ms", "live.baseline_p99_ms", "live.p50_ms", "live.p99_ms"},
+		"rate":    {"live.max_rate.vs_drain"},
+		"inspect": {"inspect.at.vs_drain", "inspect.explain.vs_drain"},
 		"replay-cycle": {"cycle.total_vs_fold", "cycle.reader_max_wait_ms", "cycle.live_p99_during_ms",
 			"cycle.writer_pause_ms.rename", "cycle.writer_pause_ms.pointer", "cycle.verify_hold_ms", "cycle.api_writes"},
 	} {

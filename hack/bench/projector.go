@@ -21,6 +21,7 @@ type program struct {
 	reducer        string   // that its contract names
 	memoryLimitMiB int64    // of the container that it stands for
 	environment    []string // NAME=VALUE, more than the bench's own
+	flags          []string // more than where it listens
 }
 
 // defaultLimitMiB is the memory limit that a projector has where the manifest names none.
@@ -52,7 +53,7 @@ func (b *bench) startProjector(p program, d contract.Document) (*projector, erro
 		return nil, err
 	}
 	defer func() { _ = log.Close() }()
-	started.cmd = exec.Command(p.binary, "--contract", started.contract, "--listen", "127.0.0.1:0")
+	started.cmd = exec.Command(p.binary, append([]string{"--contract", started.contract, "--listen", "127.0.0.1:0"}, p.flags...)...)
 	started.cmd.Env = append(os.Environ(), append(p.environment, goMemLimit(p.memoryLimitMiB))...)
 	started.cmd.Stderr = log
 	started.begun = time.Now()
