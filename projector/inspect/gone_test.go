@@ -95,6 +95,19 @@ func TestSourceUntilIsTheEnd(t *testing.T) {
 	}
 }
 
+func TestNothingWasBeforeSourceFrom(t *testing.T) {
+	d := users()
+	d.Source.From = "2000-0"
+	w := newWorld(t, d)
+	w.add("1000-0", "Created", "id", "7", "name", "Ada")
+	w.add("2000-0", "Created", "id", "8", "name", "Bob")
+	w.fails(api.EntityPath("7", api.State)+"?at=1500", 404, api.ReasonOutsideLog, "source.from 2000-0")
+	w.fails(api.EntityPath("7", api.State), 404, api.ReasonNoSuchEntity)
+	if lines, _ := w.lines(api.StatesPath + "?at=2000"); len(lines) != 1 || lines[0].Entity.Key != "8" {
+		t.Errorf("%+v", lines)
+	}
+}
+
 // The last state of a history, the state as of now, what the read model holds and a
 // fold by code that shares nothing with the projector are all the same.
 func TestAllWaysToAnEntityLeadToTheSame(t *testing.T) {
