@@ -41,8 +41,7 @@ func (s *Server) diff(a *answer) error {
 	}
 	defer leave()
 	if a.query.Has("key") {
-		err = d.settle(a.ctx(), a.query.Get("key"))
-		d.read = 1
+		err = d.one(a.ctx(), a.query.Get("key"))
 	} else {
 		err = d.all(a.query.Get("prefix"))
 	}
@@ -97,6 +96,19 @@ func (s *Server) newDiff(a *answer) (*diffing, error) {
 	}
 	d.counts = api.Counts{Published: d.published, Candidate: d.candidate}
 	return d, nil
+}
+
+// one compares one entity.
+func (d *diffing) one(ctx context.Context, key string) error {
+	seen, err := d.Browser.Look(ctx, d.Document.Projection, []string{d.published, d.candidate}, key)
+	if err != nil {
+		return err
+	}
+	if !seen[0].Exists && !seen[1].Exists {
+		return notFound(api.ReasonNoSuchEntity, "neither %s nor %s holds an entity %s", d.published, d.candidate, quoted(key))
+	}
+	d.read = 1
+	return d.settle(ctx, key)
 }
 
 // all compares what the candidate has, and then finds what only the other has.

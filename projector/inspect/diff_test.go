@@ -62,6 +62,7 @@ func TestADiffShowsWhatACandidateChanges(t *testing.T) {
 	if lines, _ := w.lines(api.DiffPath + "?prefix=2"); len(lines) != 1 {
 		t.Errorf("%+v", lines)
 	}
+	w.fails(api.DiffPath+"?key=nobody", 404, api.ReasonNoSuchEntity, "neither r1 nor r2", "nobody")
 	w.fails(api.DiffPath+"?candidate=r9", 404, api.ReasonNoRevision, "r9", "r2")
 	w.fails(api.DiffPath+"?candidate=r1", 400, api.ReasonBadRequest, "published")
 }

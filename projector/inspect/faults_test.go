@@ -3,6 +3,7 @@ package inspect_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/refold-dev/refold/hack/testbed/redis"
 	"github.com/refold-dev/refold/projector/contract"
 	"github.com/refold-dev/refold/projector/inspect/api"
 )
@@ -257,6 +259,25 @@ func TestAServerThatIsAway(t *testing.T) {
 	w.fails(api.EntityPath("7", api.History), 503, contract.ReasonPermissionDenied, "xread")
 	w.fails(api.EntitiesPath, 503, contract.ReasonPermissionDenied)
 	w.fails(api.LogPath+"?reverse=true", 503, contract.ReasonPermissionDenied)
+}
+
+func TestAServerThatGoesWhileItIsReadEndsTheStreamWithAnError(t *testing.T) {
+	server := redis.Start(t)
+	w := newWorldAt(t, server.Addr(), users())
+	w.add("1-0", "Created", "id", "7", "name", "Ada")
+	response := w.get(api.LogPath + "?follow=true")
+	defer func() { _ = response.Body.Close() }()
+	server.Kill()
+	var last error
+	for _, err := range api.Lines(response.Body) {
+		last = err
+	}
+	var said api.Error
+	if !errors.As(last, &said) || said.Reason != contract.ReasonSourceUnreachable {
+		t.Errorf("%v", last)
+	}
+	w.fails(api.EntityPath("7", api.History), 503, contract.ReasonSourceUnreachable)
+	w.fails(api.EntityPath("7"), 503, contract.ReasonReadModelUnreachable)
 }
 
 func TestWhoTakesNothingIsHungUpOn(t *testing.T) {

@@ -115,6 +115,9 @@ func (c *scan) bound(source contract.Source, status contract.Partition, until *p
 		if err := inLog(c.info, *until); err != nil {
 			return err
 		}
+		if start, err := projector.ParseStart(source.From); err == nil && until.Compare(start) < 0 {
+			return notFound(api.ReasonOutsideLog, "%s lies before source.from %s, where this projection begins", shownID(*until), source.From)
+		}
 	}
 	halt, is := haltedAt(status)
 	if is && halt.Compare(c.last) <= 0 {

@@ -10,13 +10,13 @@ import (
 
 // rule is one compiled step.
 type rule struct {
-	index   int         // in the manifest
 	when    *expression // nil: always
 	test    comparison  // when, if it is a simple one
 	assigns []assign    // set and add, sorted by name
 	direct  bool        // no assign reads what another one writes
 	unset   []int       // slots
 	delete  bool
+	index   int // in the manifest
 }
 
 // assign is one field's set or add.
@@ -42,8 +42,11 @@ func (w write) apply(s *projector.State) {
 	}
 }
 
-// apply does what the rule says, whose condition holds.
-func (r *rule) apply(t *turn) (err error) {
+func (r *rule) apply(t *turn) error {
+	applies, err := r.applies(t)
+	if err != nil || !applies {
+		return err
+	}
 	if r.delete {
 		t.state.Delete()
 		return nil
