@@ -57,7 +57,7 @@ generate: ## Make CRD, RBAC and deep copies anew from the types
 	@$(TOOL) controller-gen rbac:roleName=refold-manager paths=./controllers/... output:rbac:artifacts:config=config/rbac
 
 golden: ## Write the golden files anew; read the diff before you commit it
-	@go test ./controllers/resources/... ./controllers/plan/... ./projector/... -update
+	@go test ./controllers/resources/... ./controllers/plan/... ./projector/... ./cmd/kubectl-refold/cluster -update
 
 verify: ## Fail if anything generated is stale, or modules are untidy
 	@state() { git diff HEAD; git ls-files --others --exclude-standard; }; before=$$(state | sha256sum) && \

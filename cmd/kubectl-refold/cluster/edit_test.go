@@ -259,6 +259,19 @@ func TestRollbackGoesBackToWhatIsRetained(t *testing.T) {
 	w.Expect(w.run("rollback", p.Name, "--to", names[0]).out).To(Equal("shop/user-profile: the spec asks for revision " + names[0] + " already: Folding\n"))
 }
 
+func TestWhatIsGoneAwayFromIsApprovedNoMore(t *testing.T) {
+	w := newWorld(t)
+	p, active, candidate := w.held(func(p *v1alpha1.Projection) { p.Spec.Replay.Promotion.Approve = "other222" })
+	w.Expect(w.run("promote", p.Name).code).To(Equal(0))
+	w.says(p, func(s *v1alpha1.ProjectionStatus) {
+		s.ActiveRevision, s.Conditions = candidate, conditions("Ready", "Folding", "folds")
+		s.Revisions = []v1alpha1.RevisionStatus{{Name: candidate, State: "Active"}, {Name: active, State: "Retained"}}
+	})
+	got := w.run("rollback", p.Name)
+	w.Expect(got.out).To(ContainSubstring("  spec.replay.promotion.approve: \"" + candidate + "\" → not set\n"))
+	w.Expect(w.refresh(p).Spec.Replay.Promotion.Approve).To(BeEmpty())
+}
+
 func TestReplaySetsANewTrigger(t *testing.T) {
 	w := newWorld(t)
 	p := w.create()

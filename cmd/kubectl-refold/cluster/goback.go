@@ -13,8 +13,8 @@ import (
 )
 
 const putsBack = `The spec gets back what the active revision folds: source, reducer, readModel and replay.trigger, from the contract that
-the operator keeps of it. The rest of the spec stays. A manifest that you hold still has the other fold: applying it again
-starts the replay again.`
+the operator keeps of it. An approval of the replay is taken back. The rest of the spec stays. A manifest that you hold still
+has the other fold: applying it again starts the replay again.`
 
 func newReject(f *cli.Factory) *cobra.Command {
 	var o editOptions
@@ -88,11 +88,23 @@ func putBack(ctx context.Context, s *session, o *object, done string) (*intent, 
 		return nil, err
 	}
 	return &intent{
-		change: change,
+		change: withdrawing(o, change),
 		says:   fmt.Sprintf("%s: the spec is that of revision %s again, which readers read", done, active),
 		notes:  stillApplied(o),
 		inGit:  fmt.Sprintf("revert the change of %s", foldFields),
 	}, nil
+}
+
+// withdrawing takes the approval back too of what is gone away from: should the
+// spec ask for it again, it is not to pass the gate unseen.
+func withdrawing(o *object, change func(*v1alpha1.ProjectionSpec)) func(*v1alpha1.ProjectionSpec) {
+	left := o.desired()
+	return func(spec *v1alpha1.ProjectionSpec) {
+		change(spec)
+		if spec.Replay.Promotion.Approve == left {
+			spec.Replay.Promotion.Approve = ""
+		}
+	}
 }
 
 const foldFields = "spec.source, spec.reducer, spec.readModel or spec.replay.trigger"
@@ -115,7 +127,8 @@ func newRollback(f *cli.Factory) *cobra.Command {
 		Short: "Publish the revision before again: no replay, as long as it is retained",
 		Long: `Publish again what readers read before. A retained revision has been kept up, so nothing is folded anew.
 
-The spec gets back what that revision folds, from the contract that the operator keeps of it. The rest of the spec stays.`,
+The spec gets back what that revision folds, from the contract that the operator keeps of it. An approval of the one that is
+left is taken back. The rest of the spec stays.`,
 		Example: `  kubectl refold rollback user-profile --wait
   kubectl refold rollback user-profile --to 7f3k2m9q`,
 		Args:              cobra.ExactArgs(1),
@@ -144,7 +157,7 @@ func rollingBack(to string) editor {
 			return nil, err
 		}
 		out := &intent{
-			change: change,
+			change: withdrawing(o, change),
 			says:   fmt.Sprintf("revision %s is published again in the place of %s; nothing is folded anew", target.Name, o.Status.ActiveRevision),
 			notes:  stillApplied(o),
 			inGit:  fmt.Sprintf("put back what revision %s had in %s", target.Name, foldFields),

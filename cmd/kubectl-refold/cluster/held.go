@@ -30,10 +30,10 @@ func (d drawing) diff(diff v1alpha1.RevisionDiff) []string {
 func diffText(diff v1alpha1.RevisionDiff) string {
 	differ := diff.Added + diff.Removed + diff.Changed
 	all := differ + diff.Same
-	percent := 0.0
-	if all > 0 {
-		percent = float64(differ) / float64(all) * 100
+	if differ == 0 {
+		return fmt.Sprintf("changes nothing: all %s entities are the same", cli.Count(all))
 	}
+	percent := float64(differ) / float64(all) * 100
 	return fmt.Sprintf("changes %s of %s entities (%.3g %%): %s added, %s removed, %s changed",
 		cli.Count(differ), cli.Count(all), percent, cli.Count(diff.Added), cli.Count(diff.Removed), cli.Count(diff.Changed))
 }

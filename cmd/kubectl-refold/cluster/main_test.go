@@ -52,6 +52,9 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, "stop the API server:", err)
 		}
 	}
+	if apiServer.kubeconfig != "" {
+		_ = os.RemoveAll(filepath.Dir(apiServer.kubeconfig))
+	}
 	os.Exit(code)
 }
 
@@ -141,7 +144,7 @@ func newWorld(t *testing.T) *world {
 	}
 	w := &world{
 		WithT: NewWithT(t), t: t, ctx: t.Context(),
-		namespace: fmt.Sprintf("w%d", namespaces.Add(1)),
+		namespace: fmt.Sprintf("zq%02d", namespaces.Add(1)), // as wide as shop,
 		client:    apiServer.client,
 		clock:     clocktesting.NewFakeClock(now),
 	}

@@ -123,7 +123,7 @@ func TestOnATerminalWaitDrawsOneLine(t *testing.T) {
 			s.Revisions = []v1alpha1.RevisionStatus{{Name: candidate, State: "Building",
 				Progress: &v1alpha1.ReplayProgress{Percent: &percent, EventsPerSecond: 12345, EtaSeconds: new(int64(77))}}}
 		})
-		w.Eventually(screen.text, patience).Should(ContainSubstring(cli.Bar(float64(percent), 24)+" "))
+		w.Eventually(screen.text, patience).Should(ContainSubstring(cli.Bar(float64(percent), 24) + " "))
 		w.Expect(strings.Count(screen.text(), candidate+"  Building")).To(Equal(1))
 	}
 	w.says(p, func(s *v1alpha1.ProjectionStatus) {

@@ -16,6 +16,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -204,9 +205,12 @@ func (g *gatherer) versions(ctx context.Context) {
 	out["projectors"] = builds
 	manager := &appsv1.Deployment{}
 	err := g.Client.Get(ctx, client.ObjectKey{Namespace: managerNamespace, Name: managerName}, manager)
-	if err != nil {
+	switch {
+	case apierrors.IsNotFound(err):
+		g.lack("the manager's image", fmt.Errorf("there is no Deployment %s in namespace %s", managerName, managerNamespace))
+	case err != nil:
 		g.lack("the manager's image", g.Explain(cli.Request{Verb: "get", Resource: "deployments.apps", Namespace: managerNamespace}, err))
-	} else {
+	default:
 		out["manager"] = imagesOf(manager.Spec.Template.Spec)
 	}
 	g.addYAML("versions.yaml", out)

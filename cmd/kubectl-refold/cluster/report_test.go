@@ -226,3 +226,14 @@ func TestRedactionLeavesWhatHelps(t *testing.T) {
 		}
 	}
 }
+
+func TestURLsAreShownWithoutWhoLogsIn(t *testing.T) {
+	o := &object{Projection: readSample(t)} // as a resource definition of another release may have taken it
+	o.Spec.Source.Redis.URL = "redis://admin:hunter2@redis.shop.svc:6379/0?password=hunter2"
+	o.Spec.ReadModel.RedisHash.URL = "rediss://:hunt/er@2@other:6379/1"
+	shown := newRedactor(o).projection(o)
+	g := NewWithT(t)
+	g.Expect(shown.Spec.Source.Redis.URL).To(BeEquivalentTo("redis://redis.shop.svc:6379/0"))
+	g.Expect(shown.Spec.ReadModel.RedisHash.URL).To(BeEquivalentTo("rediss://other:6379/1"))
+	g.Expect(drawing{now: now}.draw(&view{object: o})).NotTo(ContainSubstring("hunt"))
+}

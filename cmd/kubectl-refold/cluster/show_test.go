@@ -221,6 +221,12 @@ func TestCompletionOfNamesAndRevisions(t *testing.T) {
 	}
 }
 
+func TestCompletionOfFlags(t *testing.T) {
+	w := newWorld(t)
+	w.Expect(w.bare("__complete", "get", "--kubeconfig", apiServer.kubeconfig, "-n", "").out).To(ContainSubstring("shop\n"))
+	w.Expect(w.bare("__complete", "get", "--kubeconfig", apiServer.kubeconfig, "--context", "").out).To(HavePrefix("envtest\n:"))
+}
+
 func (w *world) complete(args ...string) string {
 	w.t.Helper()
 	// kubectl hands flags on in front of what is to be completed.
