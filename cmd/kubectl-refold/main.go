@@ -1,0 +1,15 @@
+// Command kubectl-refold is Refold's tool for people: a kubectl plugin that also
+// runs by itself. Flags and wiring only.
+package main
+
+import (
+	"os"
+
+	"github.com/refold-dev/refold/cmd/kubectl-refold/cli"
+)
+
+var version = "dev"
+
+func main() {
+	os.Exit(cli.Main(version))
+}
