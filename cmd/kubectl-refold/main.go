@@ -6,10 +6,12 @@ import (
 	"os"
 
 	"github.com/refold-dev/refold/cmd/kubectl-refold/cli"
+	"github.com/refold-dev/refold/cmd/kubectl-refold/local"
+	"github.com/refold-dev/refold/projector/reduce/builtin"
 )
 
 var version = "dev"
 
 func main() {
-	os.Exit(cli.Main(version))
+	os.Exit(cli.Main(version, local.Commands(builtin.Registry())))
 }

@@ -6,6 +6,9 @@ package admission
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -78,6 +81,26 @@ func (v *Validator) Admit(ctx context.Context, object map[string]any) (unknown [
 	delete(object, "status") // create cannot set it
 	defaulting.Default(object, v.schema)
 	return unknown, v.validate(ctx, object)
+}
+
+// Fields are the names that the schema knows in what is at path, none if it is
+// not known itself.
+func (v *Validator) Fields(path string) []string {
+	at := v.schema
+	for _, step := range strings.FieldsFunc(path, func(r rune) bool { return r == '.' || r == '[' || r == ']' }) {
+		next, known := at.Properties[step]
+		switch {
+		case known:
+			at = &next
+		case at.Items != nil:
+			at = at.Items
+		case at.AdditionalProperties != nil && at.AdditionalProperties.Structural != nil:
+			at = at.AdditionalProperties.Structural
+		default:
+			return nil
+		}
+	}
+	return slices.Sorted(maps.Keys(at.Properties))
 }
 
 // prune is what the API server's decoder does.

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/refold-dev/refold/api/v1alpha1"
+	"github.com/refold-dev/refold/cmd/kubectl-refold/cli"
 	"github.com/refold-dev/refold/cmd/kubectl-refold/local/admission"
 	"github.com/refold-dev/refold/cmd/kubectl-refold/local/manifest"
 	"github.com/refold-dev/refold/controllers/plan"
@@ -86,7 +87,7 @@ func (l *Linter) Document(ctx context.Context, d *manifest.Document) []Finding {
 	object := runtime.DeepCopyJSON(d.Object)
 	giveNamespace(object)
 	unknown, invalid := l.admission.Admit(ctx, object)
-	r.admission(unknown, invalid)
+	r.admission(l.admission, unknown, invalid)
 	p, err := manifest.Decode(object)
 	if err != nil {
 		if len(r.findings) == 0 {
@@ -121,20 +122,31 @@ func (r *report) add(severity Severity, from, path string, at manifest.Position,
 	return &r.findings[len(r.findings)-1]
 }
 
+// refused tells what the API server refuses already: the path, or what holds it.
 func (r *report) refused(path string) bool {
 	return slices.ContainsFunc(r.findings, func(f Finding) bool {
-		return f.Severity == Error && (f.Path == path || strings.HasPrefix(f.Path, path+"."))
+		return f.From == FromAdmission && (f.Path == path || f.Path == parent(path))
 	})
 }
 
-func (r *report) admission(unknown []string, invalid field.ErrorList) {
+// refusedWithin tells whether the API server refuses something at path or below.
+func (r *report) refusedWithin(path string) bool {
+	return slices.ContainsFunc(r.findings, func(f Finding) bool {
+		rest, within := strings.CutPrefix(f.Path, path)
+		return f.From == FromAdmission && within && (rest == "" || rest[0] == '.' || rest[0] == '[')
+	})
+}
+
+func (r *report) admission(v *admission.Validator, unknown []string, invalid field.ErrorList) {
 	for _, path := range unknown {
-		r.add(Error, FromAdmission, path, r.document.Key(path), "unknown field %q", path)
+		name := strings.TrimPrefix(path, parent(path)+".")
+		r.add(Error, FromAdmission, path, r.document.Key(path), "unknown field %q%s", path, suggestion(name, v.Fields(parent(path))))
 	}
 	for _, err := range invalid {
 		path := err.Field
-		if path == "<nil>" {
-			path = ""
+		if path == "<nil>" { // that CEL rules were not checked
+			r.add(Note, FromAdmission, "", r.document.At(), "%s", err.Detail)
+			continue
 		}
 		at := r.document.Value(path)
 		if !r.document.Has(path) {
@@ -142,6 +154,13 @@ func (r *report) admission(unknown []string, invalid field.ErrorList) {
 		}
 		r.add(Error, FromAdmission, path, at, "%s", err.ErrorBody())
 	}
+}
+
+func suggestion(name string, names []string) string {
+	if near := cli.Close(name, names); len(near) > 0 {
+		return fmt.Sprintf("; did you mean %s?", strings.Join(near, " or "))
+	}
+	return ""
 }
 
 // parent is the path of what holds the field.
@@ -158,7 +177,7 @@ func (l *Linter) operator(r *report, p *v1alpha1.Projection) {
 	r.check("spec.source.from", plan.CheckFrom(source.From))
 	r.check("spec.source.until", plan.CheckUntil(source.From, source.Until))
 	r.check("spec.projector.resources.limits.memory", resources.CheckMemory(p.Spec.Projector))
-	if r.refused("spec.readModel.fields") || r.refused("spec.source.format") || r.refused("spec.reducer.type") {
+	if r.refusedWithin("spec.readModel.fields") || r.refused("spec.source.format") || r.refused("spec.reducer.type") {
 		return // what the compiler would say follows from that
 	}
 	for _, err := range each(Compile(l.registry, resources.Document(p))) {
@@ -204,8 +223,8 @@ func (r *report) compilation(err error) {
 		return
 	}
 	path := "spec." + found.Place
-	if _, value := r.document.Name(), found.Message == "the expression is empty"; value && r.refused(path) {
-		return // the API server says so too
+	if r.refused(path) {
+		return // the API server has said it
 	}
 	at := r.document.Value(path)
 	if found.Line > 0 {

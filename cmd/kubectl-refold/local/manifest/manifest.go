@@ -42,7 +42,7 @@ type Problem struct {
 	Message string
 }
 
-func (p *Problem) Error() string { return p.Position.String() + ": " + p.Message }
+func (p *Problem) Error() string { return p.String() + ": " + p.Message }
 
 // Document is one object of a file.
 type Document struct {
@@ -87,6 +87,17 @@ func (d *Document) IsProjection() bool {
 func (d *Document) IsOurs() bool {
 	gv, err := schema.ParseGroupVersion(d.APIVersion())
 	return err == nil && gv.Group == v1alpha1.GroupVersion.Group
+}
+
+// Unknown says that nobody can tell what the object is; nil if one can.
+func (d *Document) Unknown() *Problem {
+	switch {
+	case d.APIVersion() == "":
+		return &Problem{d.at, "not a Kubernetes object: apiVersion is missing"}
+	case d.Kind() == "":
+		return &Problem{d.at, "not a Kubernetes object: kind is missing"}
+	}
+	return nil
 }
 
 // Projection reads the object as the operator would. What the schema would

@@ -34,32 +34,32 @@ func (f *file) position(line, column int) Position {
 }
 
 // Files reads what -f names: a file, a directory of them, or "-" for standard
-// input. A document that cannot be read is a problem, and the others are read on.
-func Files(paths []string, stdin io.Reader) (documents []*Document, problems []*Problem) {
+// input. A document that is broken is a problem, and the others are read on; a
+// file that cannot be read is an error.
+func Files(paths []string, stdin io.Reader) (documents []*Document, problems []*Problem, err error) {
 	for _, path := range paths {
 		names, err := expand(path)
 		if err != nil {
-			problems = append(problems, unread(path, err))
+			return nil, nil, unread(path, err)
 		}
 		for _, name := range names {
 			content, shown, err := load(name, stdin)
 			if err != nil {
-				problems = append(problems, unread(shown, err))
-				continue
+				return nil, nil, unread(shown, err)
 			}
 			found, wrong := Parse(shown, content)
 			documents, problems = append(documents, found...), append(problems, wrong...)
 		}
 	}
-	return documents, problems
+	return documents, problems, nil
 }
 
-func unread(name string, err error) *Problem {
+func unread(name string, err error) error {
 	var path *os.PathError
 	if errors.As(err, &path) {
 		err = path.Err // the name stands before it already
 	}
-	return &Problem{Position{File: name}, err.Error()}
+	return fmt.Errorf("%s: %w", name, err)
 }
 
 // expand lists the manifests of a directory, as kubectl does: not those of
@@ -69,7 +69,10 @@ func expand(path string) ([]string, error) {
 		return []string{path}, nil
 	}
 	info, err := os.Stat(path)
-	if err != nil || !info.IsDir() {
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.IsDir():
 		return []string{path}, nil
 	}
 	entries, err := os.ReadDir(path)
@@ -78,7 +81,8 @@ func expand(path string) ([]string, error) {
 	}
 	var names []string
 	for _, e := range entries {
-		if slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(e.Name())) && !e.IsDir() {
+		ext := filepath.Ext(e.Name())
+		if slices.Contains([]string{".yaml", ".yml", ".json"}, ext) && !e.IsDir() && strings.TrimSuffix(e.Name(), ext) != "kustomization" {
 			names = append(names, filepath.Join(path, e.Name()))
 		}
 	}
@@ -89,7 +93,7 @@ func expand(path string) ([]string, error) {
 }
 
 func load(path string, stdin io.Reader) (content []byte, shown string, err error) {
-	in, shown := stdin, "<stdin>"
+	in, shown := stdin, "stdin"
 	if path != "-" {
 		opened, err := os.Open(path)
 		if err != nil {
@@ -107,16 +111,18 @@ func load(path string, stdin io.Reader) (content []byte, shown string, err error
 
 // Kustomization builds a kustomization, as kubectl -k does. Where its values
 // stand in files is not known.
-func Kustomization(dir string) (documents []*Document, problems []*Problem) {
+func Kustomization(dir string) (documents []*Document, problems []*Problem, err error) {
 	result, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), dir)
 	if err != nil {
-		return nil, []*Problem{{Position{File: dir}, strings.TrimSpace(err.Error())}}
+		absolute, _ := filepath.Abs(dir)
+		return nil, nil, fmt.Errorf("%s: %s", dir, strings.ReplaceAll(err.Error(), absolute, dir))
 	}
 	content, err := result.AsYaml()
 	if err != nil {
-		return nil, []*Problem{{Position{File: dir}, err.Error()}}
+		return nil, nil, fmt.Errorf("%s: %w", dir, err)
 	}
-	return parseAll(&file{name: dir, rendered: true}, content)
+	documents, problems = parseAll(&file{name: dir, rendered: true}, content)
+	return documents, problems, nil
 }
 
 // Parse reads a text of YAML or JSON; name is what messages call it.
