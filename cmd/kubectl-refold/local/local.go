@@ -23,6 +23,7 @@ func Commands(registry projector.Registry) func(*cli.Factory) cli.Group {
 			Title: "Before applying:",
 			Commands: []*cobra.Command{
 				newLint(f, registry),
+				newTest(f, registry),
 			},
 		}
 	}

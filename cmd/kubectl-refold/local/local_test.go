@@ -34,7 +34,11 @@ func run(in string, args ...string) (out, errOut string, code int) {
 func golden(t *testing.T, file, in string, args ...string) {
 	t.Helper()
 	out, errOut, code := run(in, args...)
-	compare(t, file, fmt.Sprintf("%s\n---- stderr ----\n%s---- exit code %d ----\n", strings.TrimSuffix(out, "\n"), errOut, code))
+	compare(t, file, everything(out, errOut, code))
+}
+
+func everything(out, errOut string, code int) string {
+	return fmt.Sprintf("%s\n---- stderr ----\n%s---- exit code %d ----\n", strings.TrimSuffix(out, "\n"), errOut, code)
 }
 
 func compare(t *testing.T, file, got string) {
