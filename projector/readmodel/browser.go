@@ -11,6 +11,9 @@ import (
 // ErrNoRevision, the context's, or faults. A Store may be one; its methods may be
 // called from several goroutines at once.
 type Browser interface {
+	// Revisions is the Store's.
+	Revisions(ctx context.Context, projection string) ([]Revision, error)
+
 	// Keys lists a revision's entities whose keys have the prefix, page by page and
 	// in no order: at most limit of them after where a former page ended, "" for
 	// the first. A page may hold few or none although another one follows. An

@@ -70,12 +70,22 @@ type Info struct {
 	Position  string            `json:"position"`
 	Problem   *contract.Problem `json:"problem,omitempty"`
 
-	Log       Log               `json:"log"`
-	Revisions []Revision        `json:"revisions"` // that the read model holds, the published one first
-	Reducer   contract.Reducer  `json:"reducer"`
-	Fields    []contract.Field  `json:"fields"`
-	Limits    map[string]int64  `json:"limits"` // of this projector, by name: see docs/inspect.md
-	Source    map[string]string `json:"source"` // from, until, format
+	Log       Log              `json:"log"`
+	Revisions []Revision       `json:"revisions"` // that the read model holds, the published one first
+	Reducer   contract.Reducer `json:"reducer"`
+	Fields    []contract.Field `json:"fields"`
+
+	From   string `json:"from"` // as in source
+	Until  string `json:"until,omitempty"`
+	Format string `json:"format"`
+	Limits Limits `json:"limits"`
+}
+
+// Limits bound what may be asked.
+type Limits struct {
+	Scans     int   `json:"scans"`     // of the log at once
+	Follows   int   `json:"follows"`   // of the log at once
+	FoldBytes int64 `json:"foldBytes"` // memory for the entities of StatesPath
 }
 
 // Log is what the stream holds.
