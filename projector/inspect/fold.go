@@ -25,8 +25,8 @@ type Fold struct {
 	schema   *projector.Schema
 	decoder  stream.Decoder
 	reducer  projector.Reducer
-	explain  projector.Explainer // nil where the reducer is none
-	only     *string
+	explain  projector.Explainer   // nil where the reducer is none
+	keep     func(key string) bool // nil for all
 	entities map[string]*entity
 	bytes    int64
 
@@ -79,7 +79,7 @@ func newFold(schema *projector.Schema, decoder stream.Decoder, reducer projector
 // first event.
 func (f *Fold) Only(key string) {
 	key = strings.Clone(key)
-	f.only = &key
+	f.keep = func(k string) bool { return k == key }
 }
 
 // Apply folds one event, of which ID and Fields are set as package stream hands
@@ -155,11 +155,8 @@ func (f *Fold) findKeys(e *projector.Event) (skipped, err error) {
 	case len(keys) == 0:
 		return projector.ErrNoKey, nil
 	}
-	if f.keys = keys; f.only != nil {
-		f.keys = f.keys[:0]
-		if slices.Contains(keys, *f.only) {
-			f.keys = append(f.keys, *f.only)
-		}
+	if f.keys = keys; f.keep != nil {
+		f.keys = slices.DeleteFunc(keys, func(key string) bool { return !f.keep(key) })
 	}
 	return nil, nil
 }
