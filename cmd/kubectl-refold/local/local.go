@@ -24,6 +24,7 @@ func Commands(registry projector.Registry) func(*cli.Factory) cli.Group {
 			Commands: []*cobra.Command{
 				newLint(f, registry),
 				newTest(f, registry),
+				newFold(f, registry),
 			},
 		}
 	}

@@ -16,7 +16,6 @@ import (
 
 	"github.com/refold-dev/refold/cmd/kubectl-refold/cli"
 	"github.com/refold-dev/refold/cmd/kubectl-refold/local/cases"
-	"github.com/refold-dev/refold/cmd/kubectl-refold/local/lint"
 	"github.com/refold-dev/refold/cmd/kubectl-refold/local/manifest"
 	"github.com/refold-dev/refold/controllers/resources"
 	"github.com/refold-dev/refold/projector"
@@ -210,7 +209,7 @@ func (o *testOptions) covered(ctx context.Context, file *cases.File) (*covered, 
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file.Name, err)
 	}
-	if err := o.sound(ctx, document); err != nil {
+	if err := sound(ctx, o.registry, document); err != nil {
 		return nil, err
 	}
 	p, err := document.Projection()
@@ -225,49 +224,10 @@ func (o *testOptions) covered(ctx context.Context, file *cases.File) (*covered, 
 // findProjection finds the one Projection of a file, or the one of that name.
 func findProjection(path, name string) (*manifest.Document, error) {
 	documents, problems, err := manifest.Files([]string{path}, nil)
-	switch {
-	case err != nil:
-		return nil, err
-	case len(problems) > 0:
-		return nil, problems[0]
-	}
-	var found []*manifest.Document
-	var names []string
-	for _, d := range documents {
-		if d.IsProjection() {
-			names = append(names, d.Name())
-			if name == "" || d.Name() == name || strings.HasSuffix(d.Name(), "/"+name) {
-				found = append(found, d)
-			}
-		}
-	}
-	switch {
-	case len(names) == 0:
-		return nil, fmt.Errorf("there is no Projection in %s", path)
-	case len(found) == 0:
-		return nil, fmt.Errorf("%s has no Projection %q: there are %s", path, name, strings.Join(names, ", "))
-	case len(found) > 1:
-		return nil, fmt.Errorf("%s has several Projections: name: says which one is meant, of %s", path, strings.Join(names, ", "))
-	}
-	return found[0], nil
-}
-
-// sound refuses a manifest that would be refused: its cases would say nothing.
-func (o *testOptions) sound(ctx context.Context, d *manifest.Document) error {
-	linter, err := lint.New(o.registry)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	var wrong []string
-	for _, f := range linter.Document(ctx, d) {
-		if f.Severity == lint.Error {
-			wrong = append(wrong, fmt.Sprintf("%s: %s: %s", manifest.Position{File: f.File, Line: f.Line, Column: f.Column}, f.Path, f.Message))
-		}
-	}
-	if len(wrong) > 0 {
-		return errors.New(strings.Join(wrong, "\n"))
-	}
-	return nil
+	return one(documents, problems, name, path)
 }
 
 // rewrite puts what came of failing cases into their file.
@@ -311,7 +271,7 @@ func (o *testOptions) verdict(outcomes []cases.Outcome) error {
 			broken++
 		}
 		for _, r := range outcome.Results {
-			if r.Failed() && !(o.update && r.Updatable()) {
+			if r.Failed() && (!o.update || !r.Updatable()) {
 				failed++
 			}
 		}

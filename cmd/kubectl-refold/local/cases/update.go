@@ -3,14 +3,13 @@ package cases
 import (
 	"bytes"
 	"cmp"
-	"encoding/base64"
 	"fmt"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
 
+	"github.com/refold-dev/refold/cmd/kubectl-refold/local/fieldvalue"
 	"github.com/refold-dev/refold/projector"
 	"github.com/refold-dev/refold/projector/inspect"
 )
@@ -163,7 +162,7 @@ func (e *editor) entities(r *Result, then *yaml.Node) *yaml.Node {
 	}
 	for _, key := range r.touched {
 		if k, _ := pair(&out, key); k == nil {
-			out.Content = append(out.Content, scalar("!!str", key), e.entity(r.fold, key, nil))
+			out.Content = append(out.Content, fieldvalue.String(key), e.entity(r.fold, key, nil))
 		}
 	}
 	if len(out.Content) > 0 && len(then.Content) == 0 {
@@ -175,14 +174,18 @@ func (e *editor) entities(r *Result, then *yaml.Node) *yaml.Node {
 func (e *editor) entity(fold *inspect.Fold, key string, old *yaml.Node) *yaml.Node {
 	got, exists := fold.State(key)
 	if !exists {
-		out := scalar("!!null", "null")
+		out := fieldvalue.Null()
 		if old != nil {
 			out.HeadComment, out.LineComment = old.HeadComment, old.LineComment
 		}
 		return out
 	}
 	if old == nil || old.Kind != yaml.MappingNode {
-		old = &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
+		fresh := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
+		if old != nil {
+			fresh.HeadComment = old.HeadComment + old.LineComment // beside it there is no place any more
+		}
+		old = fresh
 	}
 	out := *old
 	out.Content = nil
@@ -198,7 +201,7 @@ func (e *editor) entity(fold *inspect.Fold, key string, old *yaml.Node) *yaml.No
 			continue
 		}
 		if k, _ := pair(&out, f.Name); k == nil {
-			out.Content = append(out.Content, scalar("!!str", f.Name), e.value(got, f.Name, nil))
+			out.Content = append(out.Content, fieldvalue.String(f.Name), e.value(got, f.Name, nil))
 		}
 	}
 	return &out
@@ -228,7 +231,7 @@ func (e *editor) value(got inspect.Entity, name string, old *yaml.Node) *yaml.No
 	if !set {
 		return nil
 	}
-	out := valueNode(kind, text)
+	out := fieldvalue.Node(kind, text)
 	if old != nil {
 		out.HeadComment, out.LineComment = old.HeadComment, old.LineComment
 		if old.Kind == yaml.ScalarNode && out.Tag == "!!str" {
@@ -238,34 +241,6 @@ func (e *editor) value(got inspect.Entity, name string, old *yaml.Node) *yaml.No
 	return out
 }
 
-func valueNode(kind projector.Kind, text string) *yaml.Node {
-	switch kind {
-	case projector.Integer:
-		return scalar("!!int", text)
-	case projector.Number:
-		return scalar("!!float", text)
-	case projector.Boolean:
-		return scalar("!!bool", text)
-	case projector.Timestamp:
-		return scalar("!!timestamp", text)
-	case projector.JSON:
-		var document yaml.Node
-		if yaml.Load([]byte(text), &document) == nil && len(document.Content) == 1 {
-			return document.Content[0]
-		}
-	}
-	if !utf8.ValidString(text) {
-		out := scalar("!!binary", base64.StdEncoding.EncodeToString([]byte(text)))
-		out.Style = yaml.TaggedStyle
-		return out
-	}
-	return scalar("!!str", text)
-}
-
-func scalar(tag, value string) *yaml.Node {
-	return &yaml.Node{Kind: yaml.ScalarNode, Tag: tag, Value: value}
-}
-
 // render writes "then:" and what belongs to it. Comments above it and below are
 // not touched, so they are not written.
 func (e *editor) render(key, value *yaml.Node) (string, error) {
@@ -273,7 +248,7 @@ func (e *editor) render(key, value *yaml.Node) (string, error) {
 	k.HeadComment, k.FootComment = "", ""
 	withoutFoot(value)
 	var out bytes.Buffer
-	dumper, err := yaml.NewDumper(&out, yaml.WithIndent(2), yaml.WithCompactSeqIndent(true), yaml.WithLineWidth(-1))
+	dumper, err := yaml.NewDumper(&out, fieldvalue.Options...)
 	if err != nil {
 		return "", err
 	}
