@@ -140,7 +140,7 @@ func (o *foldOptions) projection(ctx context.Context) (*v1alpha1.Projection, err
 	if err != nil {
 		return nil, err
 	}
-	d, err := one(documents, problems, o.name, o.sources.String())
+	d, err := one(documents, problems, o.name, o.String())
 	if err != nil {
 		return nil, err
 	}
@@ -273,7 +273,7 @@ func sound(ctx context.Context, registry projector.Registry, d *manifest.Documen
 	}
 	out := cli.Failf("%s", wrong[0])
 	if len(wrong) > 1 {
-		_ = out.WithHint("and %s more; kubectl refold lint has all", plural(len(wrong)-1, "error"))
+		_ = out.WithHint("and %d more; kubectl refold lint has all", len(wrong)-1)
 	}
 	return out
 }

@@ -5,6 +5,7 @@ package local
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -25,6 +26,7 @@ func Commands(registry projector.Registry) func(*cli.Factory) cli.Group {
 				newLint(f, registry),
 				newTest(f, registry),
 				newFold(f, registry),
+				newPlan(f, registry),
 			},
 		}
 	}
@@ -58,7 +60,11 @@ func (s *sources) String() string {
 	if s.dir != "" {
 		return s.dir
 	}
-	return strings.Join(s.files, ", ")
+	names := slices.Clone(s.files)
+	if i := slices.Index(names, "-"); i >= 0 {
+		names[i] = "standard input"
+	}
+	return strings.Join(names, ", ")
 }
 
 // read returns what is Refold's, and says on stderr what is passed over.
@@ -80,7 +86,7 @@ func (s *sources) read(f *cli.Factory) (ours []*manifest.Document, problems []*m
 			ours = append(ours, d)
 			continue
 		}
-		others = append(others, d.Kind()+" "+d.Name())
+		others = append(others, strings.TrimSpace(d.Kind()+" "+d.Name()))
 	}
 	if n := len(others); n > 0 {
 		const most = 3

@@ -171,12 +171,18 @@ func parent(path string) string {
 	return ""
 }
 
+// mostRules is the most rules that the API server takes.
+const mostRules = 64
+
 // operator says what the operator would say before it starts anything.
 func (l *Linter) operator(r *report, p *v1alpha1.Projection) {
 	source := plan.Defaulted(p.Spec).Source
 	r.check("spec.source.from", plan.CheckFrom(source.From))
 	r.check("spec.source.until", plan.CheckUntil(source.From, source.Until))
 	r.check("spec.projector.resources.limits.memory", resources.CheckMemory(p.Spec.Projector))
+	if len(p.Spec.Reducer.Rules) > mostRules {
+		return // as the API server says; they would take long to compile
+	}
 	if r.refusedWithin("spec.readModel.fields") || r.refused("spec.source.format") || r.refused("spec.reducer.type") {
 		return // what the compiler would say follows from that
 	}

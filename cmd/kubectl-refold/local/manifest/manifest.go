@@ -7,7 +7,6 @@ package manifest
 import (
 	"encoding/json"
 	"fmt"
-	"strings"
 
 	"go.yaml.in/yaml/v4"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -147,7 +146,7 @@ func parse(f *file, content []byte, line int) (*Document, *Problem) {
 		err = utiljson.Unmarshal(asJSON, &d.Object) // keeps whole numbers whole
 	}
 	if err != nil {
-		return nil, &Problem{d.at, strings.TrimPrefix(err.Error(), "yaml: ")}
+		return nil, notForKubectl(f, line, d.at, err)
 	}
 	return d, nil
 }

@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"errors"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -37,6 +38,23 @@ func broken(f *file, first int, err error) *Problem {
 		}
 	}
 	return &Problem{p, "not YAML: " + message}
+}
+
+var atLine = regexp.MustCompile(`^.*?line (\d+): `)
+
+// notForKubectl is about YAML that kubectl, which reads version 1.1, does not take.
+func notForKubectl(f *file, first int, at Position, err error) *Problem {
+	text := err.Error()
+	if m := atLine.FindStringSubmatch(text); m != nil {
+		if n, _ := strconv.Atoi(m[1]); n > 0 {
+			at = f.position(first+n-1, 1)
+		}
+		text = text[len(m[0]):]
+		if strings.Contains(text, "',' or") {
+			at.Line = min(at.Line+1, len(f.lines)) // its parser counts these lines from 0
+		}
+	}
+	return &Problem{at, "not YAML as kubectl reads it: " + text + "; does a value between braces, as event.?name, need quotes?"}
 }
 
 // Value is where the value at path begins: spec.reducer.rules[0].set.email. Where

@@ -63,7 +63,7 @@ func unread(name string, err error) error {
 }
 
 // expand lists the manifests of a directory, as kubectl does: not those of
-// directories in it.
+// directories in it. Kustomizations and files of test cases are none.
 func expand(path string) ([]string, error) {
 	if path == "-" {
 		return []string{path}, nil
@@ -82,7 +82,8 @@ func expand(path string) ([]string, error) {
 	var names []string
 	for _, e := range entries {
 		ext := filepath.Ext(e.Name())
-		if slices.Contains([]string{".yaml", ".yml", ".json"}, ext) && !e.IsDir() && strings.TrimSuffix(e.Name(), ext) != "kustomization" {
+		name := strings.TrimSuffix(e.Name(), ext)
+		if slices.Contains([]string{".yaml", ".yml", ".json"}, ext) && !e.IsDir() && name != "kustomization" && !strings.HasSuffix(name, "_test") {
 			names = append(names, filepath.Join(path, e.Name()))
 		}
 	}
