@@ -12,13 +12,8 @@ import (
 	"github.com/refold-dev/refold/projector/inspect/api"
 )
 
-const (
-	// progressEvery is how often a stream says how far it is, at most.
-	progressEvery = 250 * time.Millisecond
-	// patience is how long a client may take nothing. One that is gone without a
-	// word would hold its place for ever.
-	patience = 30 * time.Second
-)
+// progressEvery is how often a stream says how far it is, at most.
+const progressEvery = 250 * time.Millisecond
 
 // answer is one request and what is answered: an object, or a stream of lines. A
 // status other than 200 is possible as long as nothing was written.
@@ -34,10 +29,12 @@ type answer struct {
 	plain   bool // an object is wanted, and no progress
 	lines   int64
 	shown   time.Time // when the client was last sent something
+
+	patience time.Duration
 }
 
-func newAnswer(out http.ResponseWriter, r *http.Request) *answer {
-	a := &answer{request: r, query: queryOf(r.URL), out: out, control: http.NewResponseController(out), shown: time.Now()}
+func newAnswer(out http.ResponseWriter, r *http.Request, patience time.Duration) *answer {
+	a := &answer{patience: patience, request: r, query: queryOf(r.URL), out: out, control: http.NewResponseController(out), shown: time.Now()}
 	a.buffer = bufio.NewWriterSize(writer{a}, 32<<10)
 	a.encoder = json.NewEncoder(a.buffer) // which escapes <, > and &
 	return a
@@ -50,7 +47,7 @@ func (a *answer) ctx() context.Context { return a.request.Context() }
 type writer struct{ *answer }
 
 func (w writer) Write(p []byte) (int, error) {
-	_ = w.control.SetWriteDeadline(time.Now().Add(patience)) // recorders of tests have none
+	_ = w.control.SetWriteDeadline(time.Now().Add(w.patience)) // recorders of tests have none
 	return w.out.Write(p)
 }
 

@@ -8,7 +8,6 @@ import (
 
 	"github.com/refold-dev/refold/projector"
 	"github.com/refold-dev/refold/projector/contract"
-	"github.com/refold-dev/refold/projector/courtesy"
 	"github.com/refold-dev/refold/projector/inspect/api"
 	"github.com/refold-dev/refold/projector/readmodel"
 )
@@ -42,7 +41,7 @@ func (s *Server) diff(a *answer) error {
 	}
 	defer leave()
 	if a.query.Has("key") {
-		err = d.settle(a.query.Get("key"))
+		err = d.settle(a.ctx(), a.query.Get("key"))
 		d.read = 1
 	} else {
 		err = d.all(a.query.Get("prefix"))
@@ -65,8 +64,7 @@ type diffing struct {
 	rows      int          // of the last chunk
 	bytes     int
 
-	courtesy *courtesy.Courtesy
-	since    time.Time
+	manners *manners
 }
 
 // newDiff finds the two.
@@ -75,7 +73,7 @@ func (s *Server) newDiff(a *answer) (*diffing, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &diffing{Server: s, answer: a, candidate: a.query.Get("candidate"), courtesy: courtesy.New(s.Probe), since: time.Now()}
+	d := &diffing{Server: s, answer: a, candidate: a.query.Get("candidate"), manners: s.newManners()}
 	var names, others []string
 	for _, r := range revisions {
 		if names = append(names, r.Name); r.Published {
@@ -142,11 +140,9 @@ func (d *diffing) atOnce() int {
 
 // pause gives way to others, and says how far it is.
 func (d *diffing) pause(ctx context.Context) error {
-	c := scan{courtesy: d.courtesy, since: d.since}
-	if err := c.giveWay(ctx); err != nil {
+	if err := d.manners.giveWay(ctx); err != nil {
 		return err
 	}
-	d.since = c.since
 	return d.answer.progress(func() api.Progress { return api.Progress{Position: d.position.String(), Entries: d.read} })
 }
 
@@ -168,7 +164,7 @@ func (d *diffing) compare(ctx context.Context, keys []string) error {
 			}
 			continue
 		}
-		if err := d.settle(key); err != nil {
+		if err := d.settle(ctx, key); err != nil {
 			return err
 		}
 	}
@@ -190,7 +186,7 @@ func (d *diffing) removed(ctx context.Context, keys []string) error {
 	}
 	d.read += int64(len(gone))
 	for _, key := range gone {
-		if err := d.settle(key); err != nil {
+		if err := d.settle(ctx, key); err != nil {
 			return err
 		}
 	}
@@ -212,8 +208,7 @@ func (d *diffing) readRows(ctx context.Context, revision string, keys []string) 
 }
 
 // settle compares one entity in both at one moment, and shows what differs.
-func (d *diffing) settle(key string) error {
-	ctx := d.answer.ctx()
+func (d *diffing) settle(ctx context.Context, key string) error {
 	for try := 1; ; try++ {
 		seen, err := d.Browser.Look(ctx, d.Document.Projection, []string{d.published, d.candidate}, key)
 		if err != nil {

@@ -64,7 +64,7 @@ func (s *Server) stored(a *answer, key string) error {
 	if e := seen[0]; e.Exists {
 		return a.object(api.Entity{Key: api.Text(key), Exists: true, Fields: textsOf(e.Fields), Position: e.Position.String()})
 	}
-	text := fmt.Sprintf("the read model holds no entity %s as of %s; what it was before its history tells", quoted(key), seen[0].Position)
+	text := fmt.Sprintf("the read model holds no entity %s as of %s; its history tells whether there was one", quoted(key), seen[0].Position)
 	if close := s.closeTo(a.ctx(), key); len(close) > 0 {
 		text += "; there is " + strings.Join(close, ", ")
 	}
@@ -80,7 +80,9 @@ func (s *Server) closeTo(ctx context.Context, key string) (close []string) {
 		return nil // whose error that is was asked before
 	}
 	for _, found := range page.Keys {
-		close = append(close, quoted(found))
+		if found != key {
+			close = append(close, quoted(found))
+		}
 	}
 	return close
 }

@@ -81,7 +81,7 @@ func isWaiting(err error) bool {
 // Refused answers everything with an error: for a contract that cannot be followed.
 func Refused(err error, log *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
-		a := newAnswer(out, r)
+		a := newAnswer(out, r, usualPatience)
 		if refused := admit(r); refused != nil {
 			a.fail(refused, log)
 			return

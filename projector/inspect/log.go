@@ -84,7 +84,7 @@ func (s *Server) log(a *answer) error {
 	source := s.Document.Source
 	source.From = q.from.String()
 	l := &logging{scan: s.newScan(source), logQuery: q, answer: a, decoder: stream.NewDecoder(source), reducer: s.Reducer, payload: payloadOf(source)}
-	defer l.scan.close()
+	defer l.close()
 	if err := l.begin(a.ctx()); err != nil {
 		return err
 	}
@@ -94,12 +94,12 @@ func (s *Server) log(a *answer) error {
 	case l.reverse:
 		err = l.backward(a.ctx(), s.limits)
 	default:
-		err = l.scan.each(a, l.visit)
+		err = l.each(a, l.visit)
 	}
 	if err != nil && !errors.Is(err, errDone) {
 		return err
 	}
-	end := l.scan.end()
+	end := l.end()
 	end.Incomplete, end.More = false, errors.Is(err, errDone)
 	return a.end(end)
 }

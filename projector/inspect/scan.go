@@ -22,14 +22,14 @@ type scan struct {
 	position projector.ID
 	entries  int64 // the position's ordinal, -1 while unknown
 	last     projector.ID
+	over     bool // what comes next is after the last
 	read     int64
 
 	incomplete bool
 	halted     string // the event that the projector does not pass, if last is before it
 
-	limits   limits
-	courtesy *courtesy.Courtesy
-	since    time.Time // when the last rest was over
+	limits limits
+	*manners
 }
 
 // errDone ends a scan before its end.
@@ -60,7 +60,7 @@ func (s *Server) open(ctx context.Context, until *projector.ID, incomplete bool)
 }
 
 func (s *Server) newScan(source contract.Source) *scan {
-	return &scan{reader: s.Reader(source), limits: s.limits, courtesy: courtesy.New(s.Probe), since: time.Now()}
+	return &scan{reader: s.Reader(source), limits: s.limits, manners: s.newManners()}
 }
 
 func (c *scan) close() { _ = c.reader.Close() }
@@ -175,7 +175,7 @@ func timeOf(id projector.ID) time.Time {
 
 // each gives every event up to the last, and shows how far it is.
 func (c *scan) each(a *answer, visit func(*projector.Event) error) error {
-	for c.position.Compare(c.last) < 0 {
+	for !c.over && c.position.Compare(c.last) < 0 {
 		n, err := c.piece(a.ctx(), visit)
 		if err != nil || n == 0 {
 			return err
@@ -200,7 +200,7 @@ func (c *scan) piece(ctx context.Context, visit func(*projector.Event) error) (n
 	for i := range batch.Events {
 		e := &batch.Events[i]
 		if e.ID.Compare(c.last) > 0 {
-			c.position = c.last
+			c.over = true
 			return i, nil
 		}
 		c.read++
@@ -215,15 +215,17 @@ func (c *scan) piece(ctx context.Context, visit func(*projector.Event) error) (n
 
 // readOn reads the next batch; of a log of which what is left will do, the next
 // that there is.
-func (c *scan) readOn(ctx context.Context, block time.Duration) (*stream.Batch, error) {
-	batch, err := c.reader.Read(ctx, c.position, c.entries, c.limit(), block)
-	if err == nil || !c.incomplete {
-		return batch, err
+func (c *scan) readOn(ctx context.Context, block time.Duration) (batch *stream.Batch, err error) {
+	for range skipAttempts {
+		batch, err = c.reader.Read(ctx, c.position, c.entries, c.limit(), block)
+		if err == nil || !c.incomplete {
+			return batch, err
+		}
+		if err := c.skip(ctx, err); err != nil {
+			return nil, err
+		}
 	}
-	if err := c.skip(ctx, err); err != nil {
-		return nil, err
-	}
-	return c.reader.Read(ctx, c.position, c.entries, c.limit(), block)
+	return nil, err
 }
 
 func (c *scan) limit() stream.Limit {
@@ -232,25 +234,6 @@ func (c *scan) limit() stream.Limit {
 		limit.Events, limit.Bytes = courtesy.Events, min(courtesy.Bytes, c.limits.page)
 	}
 	return limit
-}
-
-// giveWay rests as is due for the work since the last rest.
-func (c *scan) giveWay(ctx context.Context) error {
-	now := time.Now()
-	if c.courtesy.Due(now) {
-		c.courtesy.Look(ctx)
-	}
-	if pause := c.courtesy.Rest(now.Sub(c.since)); pause > 0 {
-		over := time.NewTimer(pause)
-		defer over.Stop()
-		select {
-		case <-over.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	c.since = time.Now()
-	return ctx.Err()
 }
 
 func (c *scan) progress() api.Progress {

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/refold-dev/refold/projector"
 	"github.com/refold-dev/refold/projector/contract"
@@ -15,7 +16,7 @@ import (
 	"github.com/refold-dev/refold/projector/stream"
 )
 
-// Options is what a Server works with; all but Probe must be set.
+// Options is what a Server works with; all up to Status must be set, and Log.
 type Options struct {
 	Document contract.Document
 	Digest   string // of the contract's file
@@ -34,7 +35,12 @@ type Options struct {
 
 	// MemoryBytes is what the process may use, 0 for no bound.
 	MemoryBytes int64
+	// Patience is how long a client may take nothing before it is hung up on: one
+	// that is gone without a word would hold its place for ever. 0 is 30 s.
+	Patience time.Duration
 }
+
+const usualPatience = 30 * time.Second
 
 // How much may be asked at once. A scan reads the whole log: two at once are
 // enough for a person and a page.
@@ -48,12 +54,16 @@ type Server struct {
 	Options
 	limits  limits
 	scans   chan struct{}
+	turns   turns // of the scans, while others are there
 	follows chan struct{}
 	routes  *http.ServeMux
 }
 
 // New dials nothing and starts nothing.
 func New(o Options) *Server {
+	if o.Patience <= 0 {
+		o.Patience = usualPatience
+	}
 	s := &Server{
 		Options: o,
 		limits:  limitsOf(o.MemoryBytes),
@@ -76,7 +86,7 @@ func New(o Options) *Server {
 // handle has a handler's errors answered.
 func (s *Server) handle(path string, h func(*answer) error) {
 	s.routes.HandleFunc(path, func(out http.ResponseWriter, r *http.Request) {
-		a := newAnswer(out, r)
+		a := newAnswer(out, r, s.Patience)
 		err := a.query.err
 		if err == nil {
 			err = h(a)
@@ -93,7 +103,7 @@ func (s *Server) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 	out.Header().Set("Cache-Control", "no-store")
 	out.Header().Set("X-Content-Type-Options", "nosniff")
 	if err := admit(r); err != nil {
-		newAnswer(out, r).fail(err, s.Log)
+		newAnswer(out, r, s.Patience).fail(err, s.Log)
 		return
 	}
 	s.routes.ServeHTTP(out, r)

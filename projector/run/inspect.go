@@ -54,7 +54,7 @@ func (w *worker) inspector(env surroundings, status func() contract.Partition) (
 	target := d.ReadModel.RedisHash
 	client, err := redisconn.New(redisconn.ReadModel, target.Redis)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, invalid(err)
 	}
 	store := redishash.New(client, w.schema, target.KeyPrefix, target.Cutover)
 	h = inspect.New(inspect.Options{

@@ -13,11 +13,7 @@ import (
 	"github.com/refold-dev/refold/projector/contract"
 )
 
-// Address is where projectors that the operator runs listen: on the loopback of
-// their pod, which kubectl port-forward reaches.
-const Address = "127.0.0.1:8081"
-
-// Port is Address' port.
+// Port is that of contract.InspectAddress, to which kubectl port-forward leads.
 const Port = 8081
 
 // Paths. Those of one entity are made by EntityPath.

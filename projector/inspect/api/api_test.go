@@ -3,6 +3,7 @@ package api_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -11,8 +12,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/refold-dev/refold/projector/contract"
 	"github.com/refold-dev/refold/projector/inspect/api"
 )
+
+func TestThePortIsTheAddress(t *testing.T) {
+	if want := fmt.Sprintf("127.0.0.1:%d", api.Port); contract.InspectAddress != want {
+		t.Errorf("%s, and not %s", contract.InspectAddress, want)
+	}
+}
 
 func TestTextLosesNothing(t *testing.T) {
 	for text, want := range map[string]string{

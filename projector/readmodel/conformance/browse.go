@@ -172,11 +172,11 @@ func browseRevisions(t *testing.T, b *bench) {
 	for formA := range b.server.Forms() {
 		for formB := range b.server.Forms() {
 			r1, r2 := b.pair(t, 60, formA, formB)
-			b.wantBrowsed(t, r1, 180)
-			b.wantBrowsed(t, r2, 180)
+			b.wantBrowsed(t, r1)
+			b.wantBrowsed(t, r2)
 			r2.promote(t)
-			b.wantBrowsed(t, r1, 180)
-			b.wantBrowsed(t, r2, 180)
+			b.wantBrowsed(t, r1)
+			b.wantBrowsed(t, r2)
 			if err := r1.store.Drop(b.ctx, claim.Projection, false); err != nil {
 				t.Fatal(err)
 			}
@@ -184,8 +184,9 @@ func browseRevisions(t *testing.T, b *bench) {
 	}
 }
 
-func (b *bench) wantBrowsed(t *testing.T, f *folder, upTo uint64) {
+func (b *bench) wantBrowsed(t *testing.T, f *folder) {
 	t.Helper()
+	upTo := f.at.Position.Ms
 	want := f.journal.model(f.c.Revision, upTo)
 	maps.DeleteFunc(want, func(_ string, fields map[string]string) bool { return fields == nil })
 	keys := b.list(t, f.store, f.c.Revision, "", 9, nil)
