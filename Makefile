@@ -57,7 +57,7 @@ generate: ## Make CRD, RBAC and deep copies anew from the types
 	@$(TOOL) controller-gen rbac:roleName=refold-manager paths=./controllers/... output:rbac:artifacts:config=config/rbac
 
 golden: ## Write the golden files anew; read the diff before you commit it
-	@go test ./controllers/resources/... ./controllers/plan/... ./projector/... -update
+	@go test ./controllers/resources/... ./controllers/plan/... ./projector/... ./cmd/kubectl-refold/cluster -update
 
 verify: ## Fail if anything generated is stale, or modules are untidy
 	@state() { git diff HEAD; git ls-files --others --exclude-standard; }; before=$$(state | sha256sum) && \
@@ -67,6 +67,15 @@ verify: ## Fail if anything generated is stale, or modules are untidy
 
 build: ## Build the binaries into bin/
 	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+
+krew: ## Pack the kubectl plugin for Krew into build/krew, and put its sums into the manifest
+	@rm -rf build/krew && mkdir -p build/krew && sed 's/VERSION/$(VERSION)/' config/krew/refold.yaml >build/krew/refold.yaml; \
+	for platform in $$(sed -n 's/.*sha256: SHA256-//p' config/krew/refold.yaml); do \
+		export GOOS=$${platform%-*} GOARCH=$${platform#*-}; dir=$$(mktemp -d); archive=build/krew/kubectl-refold-$$platform.tar.gz; \
+		CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $$dir/ ./cmd/kubectl-refold && cp LICENSE $$dir/ && \
+		tar -C $$dir --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -c . | gzip -n >$$archive && rm -rf $$dir && \
+		sed -i "s/SHA256-$$platform/$$(sha256sum $$archive | cut -d' ' -f1)/" build/krew/refold.yaml || exit 1; \
+	done; ls -l build/krew
 
 deploy: ## Install Refold into the current kubectl context (images: see docs/install.md)
 	@$(TOOL) kustomize build config/default | kubectl apply --server-side -f -
@@ -90,4 +99,4 @@ test-needs: $(GUARD) testbed
 	@command -v gcc >/dev/null || { echo "== installing gcc, which the race detector needs"; apt-get install -y -qq --no-install-recommends gcc libc6-dev >/dev/null; }
 	@$(TESTBED) redis install >/dev/null
 
-.PHONY: help demo demo-down test matrix e2e fuzz bench chaos lint generate golden verify build deploy undeploy clean
+.PHONY: help demo demo-down test matrix e2e fuzz bench chaos lint generate golden verify build krew deploy undeploy clean

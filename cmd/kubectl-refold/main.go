@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"github.com/refold-dev/refold/cmd/kubectl-refold/cli"
+	"github.com/refold-dev/refold/cmd/kubectl-refold/cluster"
 	"github.com/refold-dev/refold/cmd/kubectl-refold/local"
 	"github.com/refold-dev/refold/projector/reduce/builtin"
 )
@@ -13,5 +14,5 @@ import (
 var version = "dev"
 
 func main() {
-	os.Exit(cli.Main(version, local.Commands(builtin.Registry())))
+	os.Exit(cli.Main(version, cluster.Group, local.Commands(builtin.Registry())))
 }

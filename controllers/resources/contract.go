@@ -57,6 +57,7 @@ func Document(p *v1alpha1.Projection) contract.Document {
 			MaxEventsPerSecond: spec.Replay.MaxEventsPerSecond,
 			History:            unless(string(spec.Replay.History), contract.HistoryRequired),
 		},
+		Trigger: spec.Replay.Trigger,
 	}
 }
 

@@ -69,7 +69,7 @@ Each command's --help has examples; docs/cli.md has exit codes and all that is p
 	root.SetOut(f.Streams.Out)
 	root.SetErr(f.Streams.ErrOut)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, err) })
-	f.addFlags(root.PersistentFlags())
+	f.addFlags(root)
 	for _, group := range groups {
 		join(root, group(f))
 	}

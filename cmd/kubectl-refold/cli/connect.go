@@ -11,6 +11,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/clientcmd"
 )
 
@@ -49,6 +50,13 @@ func (r Request) String() string {
 	return fmt.Sprintf("%s %s in namespace %s", r.Verb, r.Resource, r.Namespace)
 }
 
+func (r Request) flag() string {
+	if r.Namespace == "" {
+		return "-A"
+	}
+	return "-n " + r.Namespace
+}
+
 // Explain puts an error of the API server, or of the way to it, into words that
 // say what to do. nil stays nil, and what explains itself is left alone.
 func (c *Cluster) Explain(r Request, err error) error {
@@ -62,13 +70,12 @@ func (c *Cluster) Explain(r Request, err error) error {
 }
 
 func (c *Cluster) words(r Request, err error) (message, hint string) {
-	var certificate interface{ Unwrap() error }
 	switch {
 	case apierrors.IsUnauthorized(err):
 		return fmt.Sprintf("the API server at %s does not know who you are", c.Server), "log in again; kubectl auth whoami says who you are"
 	case apierrors.IsForbidden(err):
-		return fmt.Sprintf("you may not %s", r), fmt.Sprintf("ask for the verb %q on %s; kubectl auth can-i %s %s says whether you have it", r.Verb, r.Resource, r.Verb, r.Resource)
-	case meta.IsNoMatchError(err), missingResource(err):
+		return fmt.Sprintf("you may not %s", r), fmt.Sprintf("ask for the verb %q on %s; kubectl auth can-i %s %s %s says whether you have it", r.Verb, r.Resource, r.Verb, r.Resource, r.flag())
+	case meta.IsNoMatchError(err), NotServed(err):
 		return fmt.Sprintf("the cluster at %s has no %s", c.Server, r.Resource), "Refold is not installed there (docs/install.md), or --context names another cluster than you mean"
 	case apierrors.IsTimeout(err), apierrors.IsServerTimeout(err), apierrors.IsTooManyRequests(err), apierrors.IsServiceUnavailable(err), apierrors.IsInternalError(err):
 		return fmt.Sprintf("the API server cannot %s now: %v", r, err), "try again"
@@ -79,7 +86,7 @@ func (c *Cluster) words(r Request, err error) (message, hint string) {
 	switch {
 	case errors.As(err, &resolve), errors.As(err, &dial):
 		return fmt.Sprintf("no API server answers at %s: %v", c.Server, rootOf(err)), c.elsewhere()
-	case errors.As(err, &certificate) && strings.Contains(err.Error(), "x509:"):
+	case strings.Contains(err.Error(), "x509:"):
 		return fmt.Sprintf("the certificate of the API server at %s is not to be trusted: %v", c.Server, rootOf(err)), c.elsewhere()
 	case errors.As(err, &asked):
 		return fmt.Sprintf("no API server answers at %s: %v", c.Server, asked.Err), c.elsewhere()
@@ -94,12 +101,16 @@ func (c *Cluster) elsewhere() string {
 	return fmt.Sprintf("is the cluster of context %q up? --context chooses another", c.Context)
 }
 
-// missingResource tells a server that does not serve the resource from one that
+// NotServed tells a server that does not serve a resource at all from one that
 // has no such object.
-func missingResource(err error) bool {
+func NotServed(err error) bool {
+	return apierrors.IsNotFound(err) &&
+		(apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse) || nameless(err))
+}
+
+func nameless(err error) bool {
 	var status apierrors.APIStatus
-	return errors.As(err, &status) && apierrors.IsNotFound(err) &&
-		(status.Status().Details == nil || status.Status().Details.Name == "")
+	return errors.As(err, &status) && (status.Status().Details == nil || status.Status().Details.Name == "")
 }
 
 func rootOf(err error) error {

@@ -69,9 +69,11 @@ func Run(ctx context.Context, root *cobra.Command, errOut io.Writer) int {
 		fmt.Fprintln(errOut, "error: "+oneLine(told.Message))
 	}
 	if told.Hint != "" {
-		fmt.Fprintln(errOut, told.Hint)
+		for line := range strings.SplitSeq(told.Hint, "\n") {
+			fmt.Fprintln(errOut, Safe(line))
+		}
 	}
 	return told.Code
 }
 
-func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
+func oneLine(text string) string { return Safe(strings.Join(strings.Fields(text), " ")) }

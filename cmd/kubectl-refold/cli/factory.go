@@ -1,10 +1,14 @@
 package cli
 
 import (
+	"maps"
+	"slices"
 	"time"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
@@ -22,7 +26,7 @@ import (
 type Factory struct {
 	Streams genericiooptions.IOStreams
 	Version string
-	Clock   clock.Clock
+	Clock   clock.WithTicker
 
 	// Size, where set, stands for the terminal's own: of Out, in characters.
 	Size func() (columns, rows int)
@@ -41,12 +45,39 @@ func NewFactory(streams genericiooptions.IOStreams, version string) *Factory {
 // is understood.
 var common = []string{"namespace", "context", "kubeconfig"}
 
-func (f *Factory) addFlags(flags *pflag.FlagSet) {
+func (f *Factory) addFlags(root *cobra.Command) {
+	flags := root.PersistentFlags()
 	f.flags.AddFlags(flags)
 	flags.VisitAll(func(flag *pflag.Flag) { flag.Hidden = true })
 	for _, name := range common {
 		flags.Lookup(name).Hidden = false
 	}
+	_ = root.RegisterFlagCompletionFunc("context", f.completeContexts)
+	_ = root.RegisterFlagCompletionFunc("namespace", f.completeNamespaces)
+}
+
+func (f *Factory) completeContexts(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	raw, err := f.flags.ToRawKubeConfigLoader().RawConfig()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	return slices.Sorted(maps.Keys(raw.Contexts)), cobra.ShellCompDirectiveNoFileComp
+}
+
+func (f *Factory) completeNamespaces(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+	c, err := f.Cluster()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	list, err := c.Clientset.CoreV1().Namespaces().List(cmd.Context(), metav1.ListOptions{Limit: 500})
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var out []string
+	for _, namespace := range list.Items {
+		out = append(out, namespace.Name)
+	}
+	return out, cobra.ShellCompDirectiveNoFileComp
 }
 
 // Cluster is a way to one API server, and the namespace that is meant if none is

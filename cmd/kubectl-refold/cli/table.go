@@ -89,3 +89,42 @@ func (t Table) line(row []string, widths []int) string {
 	}
 	return strings.TrimRight(strings.Join(cells, gap), " ")
 }
+
+// least is how wide each column of a Fixed table is.
+const least = 10
+
+// Fixed is the table for rows that come one after another: columns are as wide
+// as may be needed later, and those that are empty now stay.
+func (t Table) Fixed() Fixed {
+	out := Fixed{table: t, widths: t.widths()}
+	for i := range out.widths {
+		if t.Columns[i].Spare < hidden {
+			out.widths[i] = max(out.widths[i], Width(t.Columns[i].Name), least)
+		}
+	}
+	return out
+}
+
+// hidden is the Spare from which on an empty column does not come back.
+const hidden = 5
+
+// Fixed is a table whose rows are printed one by one.
+type Fixed struct {
+	table  Table
+	widths []int
+}
+
+// Header is the line of names.
+func (f Fixed) Header() string {
+	var names []string
+	for _, c := range f.table.Columns {
+		names = append(names, c.Name)
+	}
+	return f.table.line(names, f.widths)
+}
+
+// Row is the line of row i.
+func (f Fixed) Row(i int) string { return f.table.line(f.table.Rows[i], f.widths) }
+
+// Len is how many rows there are.
+func (f Fixed) Len() int { return len(f.table.Rows) }

@@ -180,3 +180,19 @@ func Count(n int64) string {
 	}
 	return sign + digits
 }
+
+// TerminalErrors tells whether progress goes to a terminal.
+func (f *Factory) TerminalErrors() bool { return isTerminal(f.Streams.ErrOut) }
+
+// ColumnsErrors is the width of that terminal, 0 where there is none.
+func (f *Factory) ColumnsErrors() int {
+	file, ok := f.Streams.ErrOut.(*os.File)
+	if !ok {
+		return 0
+	}
+	columns, _, err := term.GetSize(int(file.Fd()))
+	if err != nil {
+		return 0
+	}
+	return columns
+}
