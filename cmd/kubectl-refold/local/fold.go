@@ -47,7 +47,7 @@ func newFold(f *cli.Factory, registry projector.Registry) *cobra.Command {
 	o := &foldOptions{Factory: f, registry: registry}
 	cmd := &cobra.Command{
 		Use:   "fold -f FILE [--redis URL]",
-		Short: "Fold a stream with a manifest's reducer on this machine, and print the state",
+		Short: "Fold a stream on this machine, and print the state",
 		Long: `Read the stream that a manifest names, fold it in memory with the manifest's
 reducer, and print the entities: as YAML, or as -o says. No cluster is needed, nothing
 is written anywhere, and the stream is read as a projector reads it.

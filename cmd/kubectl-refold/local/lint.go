@@ -26,7 +26,7 @@ func newLint(f *cli.Factory, registry projector.Registry) *cobra.Command {
 	o := &lintOptions{Factory: f, registry: registry}
 	cmd := &cobra.Command{
 		Use:   "lint (-f FILE | -k DIRECTORY)",
-		Short: "Say what the API server and the operator would say of a manifest",
+		Short: "Say what the API server and the operator would refuse",
 		Long: `Check manifests without a cluster: all that the API server and the operator would
 refuse, each with its place in the file, and advice.
 

@@ -33,7 +33,7 @@ func newPlan(f *cli.Factory, registry projector.Registry) *cobra.Command {
 	o := &planOptions{Factory: f, registry: registry}
 	cmd := &cobra.Command{
 		Use:   "plan (-f FILE | -k DIRECTORY) [--against FILE]",
-		Short: "Say what applying a manifest would do: whether it replays, why, and how long",
+		Short: "Say what applying a manifest would do, and if it replays",
 		Long: `Compare manifests with what runs in the cluster, and say of each Projection what
 applying it would do: which class of change it is and why, field by field, what would
 be read and built, how long that takes, and what to think of before. Nothing is changed.

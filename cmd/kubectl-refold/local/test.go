@@ -50,7 +50,7 @@ func newTest(f *cli.Factory, registry projector.Registry) *cobra.Command {
 	o := &testOptions{Factory: f, registry: registry}
 	cmd := &cobra.Command{
 		Use:   "test FILE…",
-		Short: "Run examples of given events and the state that must come of them",
+		Short: "Run examples: given events, when these, then this state",
 		Long: `Fold the events of examples in memory, and compare. No server is asked.
 
 A file of cases stands beside the manifest that it is about; docs/test-projections.md
