@@ -131,14 +131,14 @@ func printFindings(f *cli.Factory, findings []lint.Finding, notes bool) {
 		if finding.Severity == lint.Note && !notes {
 			continue
 		}
-		head := manifest.Position{File: finding.File, Line: finding.Line, Column: finding.Column}.String() + ": " + colours[finding.Severity](string(finding.Severity))
+		head := manifest.Position{File: cli.Safe(finding.File), Line: finding.Line, Column: finding.Column}.String() + ": " + colours[finding.Severity](string(finding.Severity))
 		if finding.Path != "" {
-			head += ": " + finding.Path
+			head += ": " + cli.Safe(finding.Path)
 		}
 		fmt.Fprintln(f.Streams.Out, head)
 		printIndented(f, finding.Message, "    ")
 		for line := range strings.Lines(finding.Excerpt) {
-			fmt.Fprintln(f.Streams.Out, "        "+strings.TrimRight(line, "\n"))
+			fmt.Fprintln(f.Streams.Out, "        "+cli.Safe(strings.TrimRight(line, "\n")))
 		}
 	}
 }

@@ -190,6 +190,10 @@ func TestOnlyWhatDiffersIsListed(t *testing.T) {
 		"another type of a field":  {[]string{"type: Integer", "type: Number"}, []change.Field{{Path: "spec.readModel.fields[total]", Old: text("Integer"), New: text("Number"), Effect: change.EffectReplay}}},
 		"a default written out":    {[]string{"stream: events", `stream: events, from: "0", format: Fields`}, []change.Field{}},
 		"another spelling of from": {[]string{"stream: events", `stream: events, from: "0-0"`}, []change.Field{{Path: "spec.source.from", Old: text("0"), New: text("0-0"), Effect: change.EffectNone}}},
+		"a password in a URL": {[]string{"redis://redis", "redis://u:secret@redis"}, []change.Field{
+			{Path: "spec.readModel.redisHash.url", Old: text("redis://redis:6379/0"), New: text("redis://…@redis/0"), Effect: change.EffectReplay},
+			{Path: "spec.source.redis.url", Old: text("redis://redis:6379/0"), New: text("redis://…@redis/0"), Effect: change.EffectReplay},
+		}},
 		"credentials": {[]string{`redis://redis"`, `redis://redis", credentialsSecretRef: {name: s}`}, []change.Field{
 			{Path: "spec.readModel.redisHash.credentialsSecretRef.name", New: text("s"), Effect: change.EffectPods},
 			{Path: "spec.source.redis.credentialsSecretRef.name", New: text("s"), Effect: change.EffectPods},

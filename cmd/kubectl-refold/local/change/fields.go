@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -155,6 +156,9 @@ func nameFields(spec map[string]any) {
 	}
 }
 
+// password is what a URL of a manifest that was never applied may hold.
+var password = regexp.MustCompile(`://[^/@]*@`)
+
 // flatten writes down every value under its path.
 func flatten(into map[string]string, path string, v any) {
 	switch v := v.(type) {
@@ -163,7 +167,7 @@ func flatten(into map[string]string, path string, v any) {
 			flatten(into, path+"\x00"+name, child)
 		}
 	case string:
-		into[path] = v
+		into[path] = password.ReplaceAllString(v, "://…@")
 	default:
 		text, _ := json.Marshal(v)
 		into[path] = string(text)
