@@ -100,3 +100,21 @@ func TestLintReadsKustomizationsStandardInputAndDirectories(t *testing.T) {
 		})
 	}
 }
+
+func TestALargeManifestIsReadAndNotRepeated(t *testing.T) {
+	good, err := os.ReadFile("testdata/lint/good.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"one long expression": strings.Replace(string(good), "event.name", `"`+strings.Repeat("x", 5<<20)+`"`, 1),
+		"a long comment":      strings.Replace(string(good), "event.name}", "evnt.name} # "+strings.Repeat("x", 5<<20), 1),
+	} {
+		t.Run(name, func(t *testing.T) {
+			out, errOut, code := run(text, "lint", "-f", "-")
+			if code != 2 || len(out)+len(errOut) > 10_000 {
+				t.Errorf("exit code %d, %d bytes: %.300s", code, len(out)+len(errOut), out)
+			}
+		})
+	}
+}
