@@ -211,6 +211,9 @@ func TestSamplesAreAccepted(t *testing.T) {
 	}
 	w := newWorld(t)
 	for _, file := range files {
+		if strings.HasSuffix(file, "_test.yaml") {
+			continue // cases, not a manifest
+		}
 		data, err := os.ReadFile(file)
 		w.Expect(err).NotTo(HaveOccurred())
 		u := &unstructured.Unstructured{}

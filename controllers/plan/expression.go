@@ -10,18 +10,18 @@ import (
 func normalExpressions(in map[string]v1alpha1.Expression) map[string]string {
 	out := Expressions(in)
 	for name, text := range out {
-		out[name] = normalExpression(text)
+		out[name] = NormalExpression(text)
 	}
 	return out
 }
 
-// normalExpression gives CEL expressions that differ only in white space and
+// NormalExpression gives CEL expressions that differ only in white space and
 // comments one spelling, the usual one. Tokens stay as they are; so does an
 // expression whose string does not end. It is for names, not to be compiled.
 //
 // It is not cel-go's unparser: a name must not change with the version of a
 // library, and what was spelled as usual must keep the name that it had.
-func normalExpression(text string) string {
+func NormalExpression(text string) string {
 	tokens, ok := tokensOf(text)
 	if !ok {
 		return text

@@ -20,9 +20,9 @@ func TestExpressionsThatDifferInWhiteSpaceHaveOneSpelling(t *testing.T) {
 		"'never  ends":                          "'never  ends",
 		"":                                      "",
 	} {
-		if got := normalExpression(in); got != want {
+		if got := NormalExpression(in); got != want {
 			t.Errorf("%q: got %q, want %q", in, got, want)
-		} else if again := normalExpression(got); again != got {
+		} else if again := NormalExpression(got); again != got {
 			t.Errorf("%q: again it is %q", got, again)
 		}
 	}

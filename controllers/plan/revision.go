@@ -80,7 +80,7 @@ func canonical(spec v1alpha1.ProjectionSpec) []byte {
 			PayloadField: spec.Source.PayloadField,
 			TypeField:    spec.Source.TypeField,
 		},
-		Reducer: reducerJSON{Type: string(spec.Reducer.Type), Key: normalExpression(string(spec.Reducer.Key))},
+		Reducer: reducerJSON{Type: string(spec.Reducer.Type), Key: NormalExpression(string(spec.Reducer.Key))},
 		ReadModel: readModelJSON{
 			Fields: map[string]string{},
 			RedisHash: redisHashJSON{
@@ -105,7 +105,7 @@ func canonical(spec v1alpha1.ProjectionSpec) []byte {
 func canonicalRule(rule v1alpha1.Rule) ruleJSON {
 	return ruleJSON{
 		On:     sorted(rule.On),
-		When:   normalExpression(string(rule.When)),
+		When:   NormalExpression(string(rule.When)),
 		Set:    normalExpressions(rule.Set),
 		Add:    normalExpressions(rule.Add),
 		Unset:  sorted(rule.Unset),
