@@ -211,6 +211,35 @@ func TestAnUpgradeOfTheOperatorRestartsNothing(t *testing.T) {
 	w.Expect(w.pods()[0].Spec.Containers[0].Image).To(Equal("refold-projector:v2"), "a pod that is rolled anyway takes the new image")
 }
 
+// The trigger is written beside the contract, where no pod sees it.
+func TestATriggerIsWrittenDownWithoutARestart(t *testing.T) {
+	w := newWorld(t)
+	p := w.ready(func(p *v1alpha1.Projection) { p.Spec.Replay.Trigger = "once" })
+	first := w.refresh(p).Status.ActiveRevision
+	before := resources.Input{Document: []byte(w.contracts()[0].Data[contract.FileName]), Contract: w.mounted(), Image: "refold-projector:v1", Replicas: 1}
+	for _, object := range []client.Object{ // as an operator that did not write it down has left them
+		resources.ConfigMap(p, first, "", before.Document), resources.Deployment(p, before),
+	} {
+		w.Expect(w.client.Patch(w.ctx, object, client.Apply, FieldOwner, client.ForceOwnership)).To(Succeed())
+	}
+	w.Expect(w.contracts()[0].Annotations).To(BeEmpty())
+	starts := w.projectors().starts
+	w.restart()
+	w.settle(p)
+	w.Expect(w.projectors().starts).To(Equal(starts))
+	w.edit(p, func(p *v1alpha1.Projection) { p.Spec.Replay.Trigger = "twice" })
+	w.comesTo(p, w.desired(p))
+	w.settle(p)
+	for _, c := range w.contracts() {
+		want := map[bool]string{true: "once", false: "twice"}[c.Labels[v1alpha1.RevisionLabel] == first]
+		w.Expect(c.Annotations).To(HaveKeyWithValue(resources.TriggerAnnotation, want))
+	}
+	for _, d := range w.deployments() {
+		want := map[bool]string{true: "once", false: "twice"}[d.Labels[v1alpha1.RevisionLabel] == first]
+		w.Expect(d.Annotations).To(HaveKeyWithValue(resources.TriggerAnnotation, want))
+	}
+}
+
 func TestALostStatusIsFoundAgain(t *testing.T) {
 	w := newWorld(t)
 	p := w.ready()

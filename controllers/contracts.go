@@ -16,6 +16,7 @@ import (
 type terms struct {
 	contract contract.Document
 	document []byte
+	trigger  string // that the revision was made with, as far as it is known
 }
 
 // termsOf finds the contract of a revision, nil if nobody knows it. The spec's own
@@ -47,7 +48,21 @@ func (s *scope) findTerms(revision string) *terms {
 	if !known || !reflect.DeepEqual(running, next) {
 		current = resources.Encode(next)
 	}
-	return &terms{next, current}
+	return &terms{next, current, s.triggerOf(revision)}
+}
+
+// triggerOf is the spec's own, or what is written beside the contract of another.
+func (s *scope) triggerOf(revision string) string {
+	if revision == s.desired.Revision {
+		return s.projection.Spec.Replay.Trigger
+	}
+	if deployment := s.deployment(resources.DeploymentName(s.projection.Name, revision)); deployment != nil {
+		return deployment.Annotations[resources.TriggerAnnotation]
+	}
+	if configMap := s.newestContract(revision); configMap != nil {
+		return configMap.Annotations[resources.TriggerAnnotation]
+	}
+	return ""
 }
 
 // contractOf finds the contract that a revision runs by: in the ConfigMap that

@@ -86,7 +86,7 @@ func sameLog(a, b contract.Source) bool {
 
 // sameFold tells a replay that was asked for from one of another fold.
 func sameFold(a, b contract.Document) bool {
-	b.Revision, b.Trigger, b.ErrorPolicy, b.Replay = a.Revision, a.Trigger, a.ErrorPolicy, a.Replay
+	b.Revision, b.ErrorPolicy, b.Replay = a.Revision, a.ErrorPolicy, a.Replay
 	b.Source.Redis, b.UID = a.Source.Redis, a.UID
 	if a.ReadModel.RedisHash == nil || b.ReadModel.RedisHash == nil {
 		return false

@@ -93,7 +93,7 @@ func (r *Reconciler) removeBy(ctx context.Context, s *scope, next removal) (ctrl
 
 // startDrop makes sure that the contract is there, and starts a Job.
 func (r *Reconciler) startDrop(ctx context.Context, s *scope, next removal, attempt int) (ctrl.Result, error) {
-	configMap := resources.ConfigMap(s.projection, next.terms.contract.Revision, next.terms.document)
+	configMap := resources.ConfigMap(s.projection, next.terms.contract.Revision, next.terms.trigger, next.terms.document)
 	err := r.apply(ctx, s, configMap, asObject(s.configMap(configMap.Name)))
 	if err == nil {
 		err = r.apply(ctx, s, next.build(attempt), nil)

@@ -108,7 +108,7 @@ func (s *scope) worksOn(revision string) bool {
 func (r *Reconciler) applyContract(ctx context.Context, s *scope, terms *terms) (ctrl.Result, error) {
 	revision := terms.contract.Revision
 	s.memory.documents[revision] = terms.document
-	desired := resources.ConfigMap(s.projection, revision, terms.document)
+	desired := resources.ConfigMap(s.projection, revision, terms.trigger, terms.document)
 	live := s.configMap(desired.Name)
 	if live != nil && live.Data[contract.FileName] != string(terms.document) {
 		// Immutable, so somebody has put another one in its place.
@@ -124,7 +124,7 @@ func (r *Reconciler) applyContract(ctx context.Context, s *scope, terms *terms) 
 // applyDeployment makes sure that the projector of a revision is there.
 func (r *Reconciler) applyDeployment(ctx context.Context, s *scope, step *plan.Step, terms *terms) (ctrl.Result, error) {
 	live := s.deployment(resources.DeploymentName(s.projection.Name, step.Name))
-	in := resources.Input{Document: terms.document, Contract: terms.contract, Image: r.Image, Replicas: step.Replicas}
+	in := resources.Input{Document: terms.document, Contract: terms.contract, Trigger: terms.trigger, Image: r.Image, Replicas: step.Replicas}
 	if !s.outdated(step.Name) {
 		in.Image = resources.KeepImage(live, s.projection, in)
 	}

@@ -57,7 +57,6 @@ func Document(p *v1alpha1.Projection) contract.Document {
 			MaxEventsPerSecond: spec.Replay.MaxEventsPerSecond,
 			History:            unless(string(spec.Replay.History), contract.HistoryRequired),
 		},
-		Trigger: spec.Replay.Trigger,
 	}
 }
 
@@ -149,12 +148,20 @@ func carryRedis(to *contract.Redis, from contract.Redis) {
 	}
 }
 
+// TriggerAnnotation is the spec.replay.trigger that a revision was made with. It is
+// part of the revision's name and concerns no projector; with it the spec can be
+// told from the contract.
+const TriggerAnnotation = "refold.dev/trigger"
+
 // ConfigMap holds a contract, immutable and named by its content.
-func ConfigMap(p *v1alpha1.Projection, revision string, document []byte) *corev1.ConfigMap {
+func ConfigMap(p *v1alpha1.Projection, revision, trigger string, document []byte) *corev1.ConfigMap {
 	object := &corev1.ConfigMap{
 		ObjectMeta: objectMeta(p, ConfigMapName(p.Name, revision, document), revision, Projector),
 		Immutable:  ptr.To(true),
 		Data:       map[string]string{contract.FileName: string(document)},
+	}
+	if trigger != "" {
+		object.Annotations = map[string]string{TriggerAnnotation: trigger}
 	}
 	object.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("ConfigMap"))
 	return object

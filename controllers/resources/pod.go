@@ -17,6 +17,7 @@ import (
 type Input struct {
 	Document []byte            // the contract as it stands in the ConfigMap
 	Contract contract.Document // the same, decoded
+	Trigger  string            // that the revision was made with
 	Image    string
 	Replicas int32
 

@@ -73,7 +73,7 @@ func replayed(t *testing.T) *v1alpha1.Projection {
 
 func input(p *v1alpha1.Projection) Input {
 	d := Document(p)
-	return Input{Document: Encode(d), Contract: d, Image: "refold-projector:dev", Replicas: 1, Keep: true, Attempt: 1,
+	return Input{Document: Encode(d), Contract: d, Image: "refold-projector:dev", Replicas: 1, Keep: true, Attempt: 1, Trigger: p.Spec.Replay.Trigger,
 		Against: "7f3k2m2q", Published: true}
 }
 
@@ -83,7 +83,7 @@ func TestJobsOfReplays(t *testing.T) {
 	p := replayed(t)
 	in := input(p)
 	for kind, object := range map[string]any{
-		"configmap":  ConfigMap(p, in.Contract.Revision, in.Document),
+		"configmap":  ConfigMap(p, in.Contract.Revision, in.Trigger, in.Document),
 		"verify-job": VerifyJob(p, in), "cutover-job": CutoverJob(p, in), "retire-job": RetireJob(p, in),
 	} {
 		t.Run(kind, func(t *testing.T) {
@@ -120,7 +120,7 @@ func TestObjects(t *testing.T) {
 	for name, p := range map[string]*v1alpha1.Projection{"sample": sample(t), "full": full(t)} {
 		in := input(p)
 		for kind, object := range map[string]any{
-			"configmap":  ConfigMap(p, in.Contract.Revision, in.Document),
+			"configmap":  ConfigMap(p, in.Contract.Revision, in.Trigger, in.Document),
 			"deployment": Deployment(p, in),
 			"job":        DropJob(p, in),
 		} {

@@ -57,6 +57,9 @@ func Deployment(p *v1alpha1.Projection, in Input) *appsv1.Deployment {
 	if len(in.Document) <= maxContractCopy {
 		object.Annotations[ContractAnnotation] = string(in.Document)
 	}
+	if in.Trigger != "" {
+		object.Annotations[TriggerAnnotation] = in.Trigger
+	}
 	object.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind("Deployment"))
 	return object
 }

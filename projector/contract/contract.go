@@ -34,10 +34,6 @@ type Document struct {
 	ReadModel   ReadModel   `json:"readModel"`
 	ErrorPolicy ErrorPolicy `json:"errorPolicy"`
 	Replay      Replay      `json:"replay,omitzero"`
-
-	// Trigger is the replay's trigger, which is part of the revision's name and
-	// changes nothing of the fold: with it a spec can be told from its contract.
-	Trigger string `json:"trigger,omitempty"`
 }
 
 // Redis is one server and how to reach it.

@@ -236,7 +236,7 @@ func (w *world) refresh(p *v1alpha1.Projection) *v1alpha1.Projection {
 func (w *world) keepContract(p *v1alpha1.Projection) (revision string) {
 	w.t.Helper()
 	revision = plan.Revision(p.Spec)
-	configMap := resources.ConfigMap(p, revision, resources.Encode(resources.Document(p)))
+	configMap := resources.ConfigMap(p, revision, p.Spec.Replay.Trigger, resources.Encode(resources.Document(p)))
 	w.Expect(w.client.Create(w.ctx, configMap)).To(Succeed())
 	return revision
 }
@@ -282,9 +282,7 @@ func golden(t *testing.T, name, got string) {
 // keepOlder stores the contract of an operator that does not write triggers.
 func (w *world) keepOlder(p *v1alpha1.Projection, revision string) {
 	w.t.Helper()
-	document := resources.Document(p)
-	document.Trigger = ""
-	w.Expect(w.client.Create(w.ctx, resources.ConfigMap(p, revision, resources.Encode(document)))).To(Succeed())
+	w.Expect(w.client.Create(w.ctx, resources.ConfigMap(p, revision, "", resources.Encode(resources.Document(p))))).To(Succeed())
 }
 
 // renaming creates Projections under another name.

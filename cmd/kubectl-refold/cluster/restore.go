@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"reflect"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -22,11 +23,14 @@ import (
 // What was made of it is believed only if it has the revision's name, which is a
 // hash of the fold too: so the spec is restored exactly, or not at all.
 func (s *session) restore(ctx context.Context, o *object, revision string) (func(*v1alpha1.ProjectionSpec), error) {
-	document, err := s.contractOf(ctx, o, revision)
+	if err := knowsFold(o); err != nil {
+		return nil, err
+	}
+	document, trigger, err := s.contractOf(ctx, o, revision)
 	if err != nil {
 		return nil, err
 	}
-	for _, trigger := range triggersOf(o, document) {
+	for _, trigger := range triggersOf(o, trigger) {
 		spec := foldOf(o.Projection, document)
 		spec.Replay.Trigger = trigger
 		if plan.Revision(spec) == revision {
@@ -39,10 +43,24 @@ func (s *session) restore(ctx context.Context, o *object, revision string) (func
 		WithHint("put the old manifest back by hand or from git; kubectl get configmaps -l %s=%s has the revision's contract", v1alpha1.RevisionLabel, revision)
 }
 
-// triggersOf are the values that spec.replay.trigger may have had. A contract of
-// an older operator does not say.
-func triggersOf(o *object, document contract.Document) []string {
-	out := []string{document.Trigger, o.Spec.Replay.Trigger}
+// knowsFold refuses a spec with something in it that this program does not know and
+// that may be part of a fold: it would stay where it is.
+func knowsFold(o *object) error {
+	for _, field := range o.Unknown {
+		for _, part := range []string{"spec.source", "spec.reducer", "spec.readModel", "spec.replay"} {
+			if strings.HasPrefix(field, part) {
+				return cli.Failf("%s is a field that this program does not know: it cannot tell which fold the spec names", field).
+					WithHint("take the kubectl-refold of the operator's release; or put the old manifest back by hand or from git")
+			}
+		}
+	}
+	return nil
+}
+
+// triggersOf are the values that spec.replay.trigger may have had. An older
+// operator did not write it down.
+func triggersOf(o *object, written string) []string {
+	out := []string{written, o.Spec.Replay.Trigger}
 	var applied v1alpha1.Projection
 	if json.Unmarshal([]byte(o.Annotations[corev1.LastAppliedConfigAnnotation]), &applied) == nil {
 		out = append(out, applied.Spec.Replay.Trigger)
@@ -50,13 +68,13 @@ func triggersOf(o *object, document contract.Document) []string {
 	return out
 }
 
-// contractOf finds the contract of a revision: in the newest genuine ConfigMap of
-// it, else in the copy on its Deployment.
-func (s *session) contractOf(ctx context.Context, o *object, revision string) (contract.Document, error) {
+// contractOf finds the contract of a revision, and the trigger written beside it: in
+// the newest genuine ConfigMap of it, else in the copy on its Deployment.
+func (s *session) contractOf(ctx context.Context, o *object, revision string) (d contract.Document, trigger string, err error) {
 	labels := client.MatchingLabels(resources.SelectorLabels(o.Name, revision, resources.Projector))
 	configMaps := &corev1.ConfigMapList{}
 	if err := s.Client.List(ctx, configMaps, client.InNamespace(o.Namespace), labels); err != nil {
-		return contract.Document{}, s.Explain(cli.Request{Verb: "list", Resource: "configmaps", Namespace: o.Namespace}, err)
+		return d, "", s.Explain(cli.Request{Verb: "list", Resource: "configmaps", Namespace: o.Namespace}, err)
 	}
 	var newest *corev1.ConfigMap
 	for i := range configMaps.Items {
@@ -67,14 +85,16 @@ func (s *session) contractOf(ctx context.Context, o *object, revision string) (c
 		}
 	}
 	if newest != nil {
-		return decoded(newest.Data[contract.FileName], o, revision)
+		d, err = decoded(newest.Data[contract.FileName], o, revision)
+		return d, newest.Annotations[resources.TriggerAnnotation], err
 	}
 	deployment := &appsv1.Deployment{}
 	key := client.ObjectKey{Namespace: o.Namespace, Name: resources.DeploymentName(o.Name, revision)}
 	if err := s.Client.Get(ctx, key, deployment); err == nil {
-		return decoded(deployment.Annotations[resources.ContractAnnotation], o, revision)
+		d, err = decoded(deployment.Annotations[resources.ContractAnnotation], o, revision)
+		return d, deployment.Annotations[resources.TriggerAnnotation], err
 	}
-	return contract.Document{}, cli.Failf("the contract of revision %s is in no ConfigMap of namespace %s", revision, o.Namespace).
+	return d, "", cli.Failf("the contract of revision %s is in no ConfigMap of namespace %s", revision, o.Namespace).
 		WithHint("put the old manifest back by hand or from git")
 }
 
