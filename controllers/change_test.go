@@ -7,6 +7,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refold-dev/refold/api/v1alpha1"
@@ -216,11 +217,10 @@ func TestATriggerIsWrittenDownWithoutARestart(t *testing.T) {
 	w := newWorld(t)
 	p := w.ready(func(p *v1alpha1.Projection) { p.Spec.Replay.Trigger = "once" })
 	first := w.refresh(p).Status.ActiveRevision
-	before := resources.Input{Document: []byte(w.contracts()[0].Data[contract.FileName]), Contract: w.mounted(), Image: "refold-projector:v1", Replicas: 1}
-	for _, object := range []client.Object{ // as an operator that did not write it down has left them
-		resources.ConfigMap(p, first, "", before.Document), resources.Deployment(p, before),
-	} {
-		w.Expect(w.client.Patch(w.ctx, object, client.Apply, FieldOwner, client.ForceOwnership)).To(Succeed())
+	configMap, deployment := w.contracts()[0], w.deployments()[0]
+	for _, object := range []client.Object{&configMap, &deployment} { // as an operator that did not write it down has left them
+		none := []byte(`{"metadata":{"annotations":{"` + resources.TriggerAnnotation + `":null}}}`)
+		w.Expect(w.client.Patch(w.ctx, object, client.RawPatch(types.MergePatchType, none))).To(Succeed())
 	}
 	w.Expect(w.contracts()[0].Annotations).To(BeEmpty())
 	starts := w.projectors().starts

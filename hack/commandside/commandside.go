@@ -12,7 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// ErrConflict: somebody else has appended an event of the entity since it was
+// ErrConflict says that somebody else has appended an event of the entity since it was
 // looked at. Whoever asked looks again, and decides anew.
 var ErrConflict = errors.New("the entity has changed meanwhile")
 
