@@ -29,6 +29,16 @@ type Reducer interface {
 	Reduce(e *Event, key string, s *State) error
 }
 
+// Explainer is a Reducer that can tell which of its rules changed an entity, to
+// people who ask. What is folded into a read model goes through Reduce.
+type Explainer interface {
+	Reducer
+	// Explain is Reduce, and appends to applied the index of every rule that it
+	// applied, as they stand in reducer.rules; beside an error the last of them is
+	// the one that failed, unless its condition did.
+	Explain(e *Event, key string, s *State, applied []int) ([]int, error)
+}
+
 var (
 	// ErrUnnamedType is returned by Keys for a type that no rule names.
 	ErrUnnamedType = errors.New("no rule names the event's type")

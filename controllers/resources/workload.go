@@ -41,7 +41,7 @@ const maxContractCopy = 128 << 10
 // Deployment runs a projector, one at a time.
 func Deployment(p *v1alpha1.Projection, in Input) *appsv1.Deployment {
 	revision := in.Contract.Revision
-	template := podTemplate(p, in, Projector, "run", contractFlag())
+	template := podTemplate(p, in, Projector, "run", contractFlag(), "--inspect="+contract.InspectAddress)
 	serve(&template.Spec.Containers[0])
 	object := &appsv1.Deployment{
 		ObjectMeta: objectMeta(p, DeploymentName(p.Name, revision), revision, Projector),
@@ -61,6 +61,8 @@ func Deployment(p *v1alpha1.Projection, in Input) *appsv1.Deployment {
 	return object
 }
 
+// serve declares the port that others may reach. That of the inspect API is none:
+// it is on the loopback, and port-forward needs no declaration.
 func serve(c *corev1.Container) {
 	c.Ports = []corev1.ContainerPort{{Name: "http", ContainerPort: contract.Port, Protocol: corev1.ProtocolTCP}}
 	c.LivenessProbe = probe("/healthz", 10, 6)

@@ -21,6 +21,8 @@ var forbidden = []struct {
 	{"projector/stream", []string{module + "projector/reduce", module + "projector/readmodel", module + "projector/engine"}, "reading, folding and storing are joined by the engine alone"},
 	{"projector/reduce", []string{module + "projector/stream", module + "projector/readmodel", module + "projector/engine", "github.com/redis/"}, "reducers are pure"},
 	{"projector/readmodel", []string{module + "projector/stream", module + "projector/reduce", module + "projector/engine"}, "a store knows nothing of the log or of the fold"},
+	{"projector/inspect", []string{module + "projector/engine", module + "projector/run", module + "projector/reduce", module + "projector/readmodel/redishash"}, "it folds by a registry's reducers and looks at a store by its interface; whoever folds for readers has no part in it"},
+	{"projector/inspect/api", []string{"github.com/redis/", "cel.dev/", module + "projector/stream", module + "projector/readmodel"}, "the plugin imports the API's types and nothing of a projector"},
 	{"controllers", []string{module + "projector", "github.com/redis/"}, "the control plane knows the contract and nothing else of the data plane; it never connects to a source or a read model"},
 	{"controllers/plan", []string{"sigs.k8s.io/controller-runtime/pkg/client", "k8s.io/client-go"}, "decisions are pure"},
 	{"api", []string{module + "controllers", module + "projector", "sigs.k8s.io/controller-runtime/pkg/client"}, "the types hold no logic and do no I/O"},

@@ -6,6 +6,11 @@ const StatuszPath = "/statusz"
 // Port is the projector's HTTP port for /statusz, /metrics and /healthz.
 const Port = 8080
 
+// InspectAddress is where a projector that the operator runs answers people's
+// questions: on the loopback of its pod, so that who may port-forward to it may
+// ask and nobody else. See projector/inspect/api.
+const InspectAddress = "127.0.0.1:8081"
+
 // Status is the answer of /statusz: the counterpart of Document.
 type Status struct {
 	Version          int         `json:"version"`

@@ -34,9 +34,9 @@ func (e *Engine) stand(at readmodel.Checkpoint) {
 	}
 	switch {
 	case e.published:
-		e.courtesy = nil
-	case e.courtesy == nil:
-		e.courtesy = newCourtesy(e.Probe, e.Replay.MaxEventsPerSecond)
+		e.manners = nil
+	case e.manners == nil:
+		e.manners = newManners(e.Probe, e.Replay.MaxEventsPerSecond)
 	}
 }
 
@@ -49,8 +49,8 @@ func (e *Engine) readingPace() Pace {
 	if e.until != nil {
 		p.Block = min(p.Block, elsewhere*p.Hold)
 	}
-	if e.courtesy != nil {
-		e.courtesy.slow(&p)
+	if e.manners != nil {
+		e.manners.slow(&p)
 	}
 	return p
 }

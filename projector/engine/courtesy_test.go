@@ -12,6 +12,7 @@ import (
 
 	"github.com/refold-dev/refold/projector"
 	"github.com/refold-dev/refold/projector/contract"
+	"github.com/refold-dev/refold/projector/courtesy"
 	"github.com/refold-dev/refold/projector/fault"
 	"github.com/refold-dev/refold/projector/readmodel"
 	"github.com/refold-dev/refold/projector/stream"
@@ -76,47 +77,12 @@ func TestOnlyWhatIsNotPublishedAsksForLittle(t *testing.T) {
 		m.mu.Lock()
 		limit := m.limit
 		m.mu.Unlock()
-		if largest := s.largest.Load(); shadow != (limit.Events <= politeEvents && limit.Bytes <= politeBytes) || shadow != (largest <= politeTogether) {
+		if largest := s.largest.Load(); shadow != (limit.Events <= courtesy.Events && limit.Bytes <= courtesy.Bytes) || shadow != (largest <= politeTogether) {
 			t.Errorf("not published: %v; it read %+v and committed %d at once", shadow, limit, largest)
 		}
 		if diff := cmp.Diff(sumsOf(30_000, 2000), s.model.sums()); diff != "" {
 			t.Error(diff)
 		}
-	}
-}
-
-func TestItRestsWhileTheServerIsSlowAndNotWhenItIsCalm(t *testing.T) {
-	var c courtesy
-	for range 100 {
-		c.took(150 * time.Microsecond)
-	}
-	if got := c.rest(10 * time.Millisecond); got != 0 {
-		t.Errorf("on a calm server it rests %s", got)
-	}
-	c.took(5 * time.Millisecond)
-	if got := c.rest(10 * time.Millisecond); got == 0 || got > 50*time.Millisecond {
-		t.Errorf("after one slow answer it rests %s", got)
-	}
-	for range 20 {
-		c.took(5 * time.Millisecond)
-	}
-	if got := c.rest(10 * time.Millisecond); got < 40*time.Millisecond || got > 60*time.Millisecond {
-		t.Errorf("while all is slow it rests %s", got)
-	}
-	if got := c.rest(time.Minute); got != mostRest {
-		t.Errorf("it rests %s", got)
-	}
-	for range 30 {
-		c.took(150 * time.Microsecond)
-	}
-	if got := c.rest(10 * time.Millisecond); got != 0 {
-		t.Errorf("calm again it rests %s", got)
-	}
-	for range 20_000 { // minutes later
-		c.took(5 * time.Millisecond)
-	}
-	if got := c.rest(10 * time.Millisecond); got != 0 {
-		t.Errorf("a server that is slow by nature is rested for: %s", got)
 	}
 }
 
@@ -155,7 +121,7 @@ func TestItAsksForLittleWhileOthersAreThere(t *testing.T) {
 	for range 3 {
 		eventually(t, "at full size", func() bool { return r.asked.Load() == full })
 		others.Store(true)
-		eventually(t, "little", func() bool { return r.asked.Load() == politeEvents })
+		eventually(t, "little", func() bool { return r.asked.Load() == courtesy.Events })
 		others.Store(false)
 	}
 	if err := stop(); err != nil {

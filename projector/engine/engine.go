@@ -178,7 +178,7 @@ type Engine struct {
 	published bool          // as claimed
 	until     *projector.ID // as claimed: a Job waits for that
 	bound     *projector.ID // the last ID that may be folded: until, or Until
-	courtesy  *courtesy     // nil when published
+	manners   *manners      // nil when published
 	gone      error         // what the history lacks, as first seen
 
 	behind      bool         // more is coming that is worth waiting for

@@ -7,6 +7,7 @@ import (
 
 	"github.com/refold-dev/refold/projector"
 	"github.com/refold-dev/refold/projector/contract"
+	"github.com/refold-dev/refold/projector/courtesy"
 	"github.com/refold-dev/refold/projector/failpoint"
 	"github.com/refold-dev/refold/projector/readmodel"
 	"github.com/refold-dev/refold/projector/stream"
@@ -160,7 +161,7 @@ func (e *Engine) take(ctx context.Context, b *stream.Batch) error {
 	case len(b.Events) == 0:
 		return e.idle(ctx)
 	}
-	if err := e.sendDue(); err != nil || e.courtesy == nil {
+	if err := e.sendDue(); err != nil || e.manners == nil {
 		return err
 	}
 	return e.giveWay(ctx, len(b.Events))
@@ -226,7 +227,7 @@ func (e *Engine) isBehind(b *stream.Batch) bool {
 		return b.TailEntries-b.Entries > nearTail
 	}
 	if e.polite() {
-		return len(b.Events) >= politeEvents
+		return len(b.Events) >= courtesy.Events
 	}
 	return len(b.Events) >= nearTail
 }

@@ -109,6 +109,10 @@ var (
 	// ErrOutcomeUnknown: the commit may or may not have happened (a lost
 	// reply). The caller asks Position, and knows.
 	ErrOutcomeUnknown = errors.New("the commit's reply was lost")
+	// ErrNoRevision: the ledger knows no such revision.
+	ErrNoRevision = errors.New("the read model holds no such revision")
+	// ErrBadPlace: Browser.Keys did not return such a place.
+	ErrBadPlace = errors.New("there is no such place in a list of keys")
 )
 
 // Store is a read model that a revision is folded into.

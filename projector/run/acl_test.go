@@ -1,6 +1,7 @@
 package run_test
 
 import (
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -8,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/refold-dev/refold/projector/contract"
+	"github.com/refold-dev/refold/projector/inspect/api"
 )
 
 var aclLine = regexp.MustCompile(`(?m)^ +(ACL SETUSER refold .*)$`)
@@ -41,11 +43,16 @@ func TestTheUserInTheDocsIsAllowedAllThatIsNeeded(t *testing.T) {
 	w.contract.ReadModel.RedisHash.Redis.Credentials = credentials
 
 	w.burst(500, 1)
-	p := w.start()
+	p, ask := w.asked()
 	p.awaitTail()
 	w.add("Created", "id", "new", "name", "Ada")
 	w.add("Left", "id", "new")
 	p.awaitTail()
+	for _, path := range []string{api.InfoPath, api.EntitiesPath, api.EntitiesPath + "?prefix=1", api.EntityPath("0"), api.EntityPath("0", api.History), api.EntityPath("0", api.State), api.StatesPath, api.LogPath} {
+		if body, code := ask.get(path); code == http.StatusServiceUnavailable || code == 0 {
+			t.Errorf("%s: %d: %s", path, code, body)
+		}
+	}
 	p.stop()
 	again := w.start() // loads what is there
 	w.burst(500, 2)

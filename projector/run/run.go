@@ -9,6 +9,7 @@ package run
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -72,6 +73,7 @@ type options struct {
 	command        string
 	contract       string
 	listen         string
+	inspect        string
 	logLevel       slog.Level
 	cacheMiB       int64
 	recheck        time.Duration
@@ -96,6 +98,7 @@ func parse(args []string, out io.Writer) (options, error) {
 	flags.StringVar(&o.contract, "contract", "/etc/refold/contract/"+contract.FileName, "the contract's file, or its directory")
 	flags.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "debug, info, warn or error")
 	flags.StringVar(&o.listen, "listen", ":"+strconv.Itoa(contract.Port), "run: address of /statusz, /metrics, /healthz and /readyz")
+	flags.StringVar(&o.inspect, "inspect", "", "run: address of the inspect API, on the loopback; not served if empty")
 	flags.Int64Var(&o.cacheMiB, "cache-mib", 0, "run: memory for entities in MiB; at most 60 % of GOMEMLIMIT; 0: 40 % of it, or 256 where there is none")
 	flags.DurationVar(&o.recheck, "recheck", 15*time.Second, "run: between looks at a fault that a person must mend")
 	flags.BoolVar(&o.keep, "keep", true, "drop: keep the published read model and its ledger, and remove the rest")
@@ -111,16 +114,25 @@ func parse(args []string, out io.Writer) (options, error) {
 		flags.Usage()
 		return o, flag.ErrHelp
 	}
-	if o.published && !o.revisionOnly {
-		_, _ = fmt.Fprintln(out, "projector: --published belongs to --revision-only")
-		return o, flag.ErrHelp
-	}
-	if o.cacheMiB < 0 || o.recheck < 0 {
-		_, _ = fmt.Fprintln(out, "projector: --cache-mib and --recheck must not be negative")
+	if err := o.check(); err != nil {
+		_, _ = fmt.Fprintln(out, "projector: "+err.Error())
 		return o, flag.ErrHelp
 	}
 	o.contract = fileOf(o.contract)
 	return o, nil
+}
+
+// check says which flags make no sense.
+func (o *options) check() error {
+	switch {
+	case o.published && !o.revisionOnly:
+		return errors.New("--published belongs to --revision-only")
+	case o.cacheMiB < 0 || o.recheck < 0:
+		return errors.New("--cache-mib and --recheck must not be negative")
+	case o.inspect != "":
+		return checkInspect(o.inspect)
+	}
+	return nil
 }
 
 // fileOf is the contract's file where its directory is named.

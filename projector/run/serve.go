@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
-	"net"
 	"net/http"
 	"time"
 
@@ -16,6 +15,7 @@ import (
 	"github.com/refold-dev/refold/projector"
 	"github.com/refold-dev/refold/projector/contract"
 	"github.com/refold-dev/refold/projector/fault"
+	"github.com/refold-dev/refold/projector/inspect"
 )
 
 // surroundings are what the whole process shares.
@@ -45,30 +45,64 @@ func serve(ctx context.Context, registry projector.Registry, o options, log *slo
 	if err == nil {
 		err = w.compile(registry)
 	}
-	var f folder
-	if err != nil {
-		log.Error("Waiting for another contract", "error", err.Error())
-		f = newRefused(w, err)
-	} else {
-		f = w.engine(o, env)
-	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.listen)
+	f, ask, release := w.parts(o, env, err)
+	defer release()
+	sites, err := listenAll(ctx, o, log, handler(w, f, env), ask)
 	if err != nil {
 		log.Error("Could not listen", "error", err.Error())
 		return exitFailed
 	}
-	log.Info("Starting", "projection", w.document.Projection, "revision", w.document.Revision, "build", Version, "address", listener.Addr().String())
-	return fold(ctx, f, &http.Server{Handler: handler(w, f, env), ReadHeaderTimeout: 5 * time.Second}, listener, log)
+	log.Info("Starting", "projection", w.document.Projection, "revision", w.document.Revision, "build", Version, "address", sites[0].listener.Addr().String())
+	return fold(ctx, f, sites, log)
 }
 
-// fold runs f, with the server beside it until f is done.
-func fold(ctx context.Context, f folder, server *http.Server, listener net.Listener, log *slog.Logger) int {
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
+// parts are what folds and what answers questions; where the contract cannot be
+// followed, what says so.
+func (w *worker) parts(o options, env surroundings, err error) (f folder, ask http.Handler, release func()) {
+	if err == nil {
+		f = w.engine(o, env)
+		ask, release, err = w.inspector(env, f.Status)
+	}
+	if err != nil {
+		env.log.Error("Waiting for another contract", "error", err.Error())
+		return newRefused(w, err), inspect.Refused(err, env.log), func() {}
+	}
+	return f, ask, release
+}
+
+// listenAll listens for who watches, and where it is wanted for who asks.
+func listenAll(ctx context.Context, o options, log *slog.Logger, watch, ask http.Handler) (sites []site, err error) {
+	addresses, handlers := []string{o.listen}, []http.Handler{watch, ask}
+	if o.inspect != "" {
+		addresses = append(addresses, o.inspect)
+	}
+	for i, address := range addresses {
+		s, err := listen(ctx, address, handlers[i], log)
+		if err != nil {
+			for _, opened := range sites {
+				_ = opened.listener.Close()
+			}
+			return nil, err
+		}
+		sites = append(sites, s)
+	}
+	return sites, nil
+}
+
+// fold runs f, with the servers beside it until f is done.
+func fold(ctx context.Context, f folder, sites []site, log *slog.Logger) int {
+	served := make(chan error, len(sites))
+	for _, s := range sites {
+		go func() { served <- s.server.Serve(s.listener) }()
+	}
 	err := f.Run(ctx)
-	_ = server.Close()
-	if serveErr := <-served; !errors.Is(serveErr, http.ErrServerClosed) {
-		log.Error("Stopped answering", "error", serveErr.Error())
+	for _, s := range sites {
+		_ = s.server.Close()
+	}
+	for range sites {
+		if serveErr := <-served; !errors.Is(serveErr, http.ErrServerClosed) {
+			log.Error("Stopped answering", "error", serveErr.Error())
+		}
 	}
 	if err != nil {
 		log.Error("Stopped", "error", err.Error())

@@ -82,6 +82,7 @@ func Run(t *testing.T, start func(t *testing.T) Server) {
 		"many entities of all sorts are loaded":                            loadMixed,
 	}
 	maps.Copy(tests, replays)
+	maps.Copy(tests, browsing)
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

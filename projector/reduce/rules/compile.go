@@ -54,7 +54,7 @@ func (c *compiler) reducer(r contract.Reducer) *reducer {
 
 func (c *compiler) rule(i int, source contract.Rule) *rule {
 	place := fmt.Sprintf("reducer.rules[%d]", i)
-	compiled := &rule{delete: source.Delete}
+	compiled := &rule{index: i, delete: source.Delete}
 	if len(source.On) == 0 || slices.Contains(source.On, "") {
 		c.report(place+".on", "name the types of event that the rule is for")
 	}

@@ -10,6 +10,7 @@ import (
 
 // rule is one compiled step.
 type rule struct {
+	index   int         // in the manifest
 	when    *expression // nil: always
 	test    comparison  // when, if it is a simple one
 	assigns []assign    // set and add, sorted by name
@@ -41,11 +42,8 @@ func (w write) apply(s *projector.State) {
 	}
 }
 
-func (r *rule) apply(t *turn) error {
-	applies, err := r.applies(t)
-	if err != nil || !applies {
-		return err
-	}
+// apply does what the rule says, whose condition holds.
+func (r *rule) apply(t *turn) (err error) {
 	if r.delete {
 		t.state.Delete()
 		return nil

@@ -113,14 +113,34 @@ func (r *reducer) interpretKeys(sc *scope, keys []string) ([]string, error) {
 // Reduce implements projector.Reducer.
 func (r *reducer) Reduce(e *projector.Event, key string, s *projector.State) error {
 	t := turn{event: e, key: key, state: s, scopes: &r.scopes}
-	var err error
-	for _, rule := range r.rulesOf(e.Type) {
-		if err = rule.apply(&t); err != nil {
-			break
-		}
-	}
+	err := r.reduce(&t, nil)
 	t.end()
 	return err
+}
+
+// Explain implements projector.Explainer.
+func (r *reducer) Explain(e *projector.Event, key string, s *projector.State, applied []int) ([]int, error) {
+	t := turn{event: e, key: key, state: s, scopes: &r.scopes}
+	err := r.reduce(&t, &applied)
+	t.end()
+	return applied, err
+}
+
+// reduce notes in applied, if it is wanted, which rules' conditions held.
+func (r *reducer) reduce(t *turn, applied *[]int) error {
+	for _, rule := range r.rulesOf(t.event.Type) {
+		applies, err := rule.applies(t)
+		if applies {
+			if applied != nil {
+				*applied = append(*applied, rule.index)
+			}
+			err = rule.apply(t)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // appendKeys appends the key or keys that v stands for. Null, an absent
