@@ -1,6 +1,7 @@
 package redisconn
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -17,6 +18,7 @@ type dialer struct {
 	tls   bool
 	host  string
 	files *contract.TLS
+	given *tls.Config // in place of files
 }
 
 func (d *dialer) dial(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -57,6 +59,10 @@ func answer(ours []tls.Certificate, asked *bool) func(*tls.CertificateRequestInf
 // config is built from the files for each connection.
 func (d *dialer) config() (*tls.Config, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: d.host}
+	if d.given != nil {
+		config.RootCAs, config.Certificates = d.given.RootCAs, d.given.Certificates
+		config.ServerName = cmp.Or(d.given.ServerName, d.host)
+	}
 	if d.files == nil {
 		return config, nil
 	}

@@ -7,6 +7,7 @@ package redisconn
 
 import (
 	"context"
+	"crypto/tls"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -55,13 +56,35 @@ func New(side Side, r contract.Redis) (*redis.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &dialer{tls: a.tls, host: a.host, files: r.TLS}
+	return newClient(a, &dialer{tls: a.tls, host: a.host, files: r.TLS}, credentials(r.Credentials)), nil
+}
+
+// Access is what a Secret would hold, of a person who has none at hand.
+type Access struct {
+	Username, Password string
+	TLS                *tls.Config // nil: the system's roots, and no certificate
+}
+
+// NewWith is New for a person. The URL holds no password, here either.
+func NewWith(side Side, url string, access Access) (*redis.Client, error) {
+	a, err := parseURL(side, contract.Redis{URL: url})
+	if err != nil {
+		return nil, err
+	}
+	var login credentialsFunc
+	if access.Username != "" || access.Password != "" {
+		login = func(context.Context) (string, string, error) { return access.Username, access.Password, nil }
+	}
+	return newClient(a, &dialer{tls: a.tls, host: a.host, given: access.TLS}, login), nil
+}
+
+func newClient(a address, d *dialer, login credentialsFunc) *redis.Client {
 	return redis.NewClient(&redis.Options{
 		Addr:                       a.hostPort,
 		DB:                         a.db,
 		Dialer:                     d.dial,
 		OnConnect:                  introduce,
-		CredentialsProviderContext: credentials(r.Credentials),
+		CredentialsProviderContext: login,
 		// RESP2 has every answer that is needed, and no pushes in between.
 		Protocol:                 2,
 		DisableIdentity:          true,
@@ -74,7 +97,7 @@ func New(side Side, r contract.Redis) (*redis.Client, error) {
 		ContextTimeoutEnabled:    true,
 		PoolSize:                 poolSize,
 		PipelinePoolSize:         -1,
-	}), nil
+	})
 }
 
 // introduce names the connection, for those who look at CLIENT LIST. A server

@@ -34,7 +34,7 @@ func newCompiler(c projector.Config) (*compiler, error) {
 func (c *compiler) findings() error { return errors.Join(c.found...) }
 
 func (c *compiler) report(place, format string, args ...any) {
-	c.found = append(c.found, fmt.Errorf(place+": "+format, args...))
+	c.found = append(c.found, &Finding{Place: place, Message: fmt.Sprintf(format, args...)})
 }
 
 func (c *compiler) reducer(r contract.Reducer) *reducer {

@@ -10,6 +10,26 @@ import (
 	"github.com/refold-dev/refold/projector"
 )
 
+// Finding is one thing that is wrong in a manifest's reducer. What New returns
+// joins all of them.
+type Finding struct {
+	Place        string // in the manifest's spec, "reducer.rules[0].set.email"
+	Line, Column int    // in the expression, from 1; 0 where it is about all of the place
+	Message      string
+	Excerpt      string // the line, and below it a caret; "" where that would not help
+}
+
+func (f *Finding) Error() string {
+	if f.Line == 0 {
+		return f.Place + ": " + f.Message
+	}
+	text := fmt.Sprintf("%s: line %d, column %d: %s", f.Place, f.Line, f.Column, f.Message)
+	for line := range strings.Lines(f.Excerpt) {
+		text += "\n    " + strings.TrimSuffix(line, "\n")
+	}
+	return text
+}
+
 // finding is one of the compiler's errors, with the line it is about.
 func (c *compiler) finding(place, source string, issue *cel.Error) error {
 	words := strings.ReplaceAll(issue.Message, " (in container '')", "")
@@ -23,9 +43,9 @@ func (c *compiler) finding(place, source string, issue *cel.Error) error {
 	}
 	line, column := issue.Location.Line(), issue.Location.Column()
 	if line < 1 || column < 0 {
-		return fmt.Errorf("%s: %s", place, cut(words, 512))
+		return &Finding{Place: place, Message: cut(words, 512)}
 	}
-	return fmt.Errorf("%s: line %d, column %d: %s%s", place, line, column+1, cut(words, 512), caret(source, line, column))
+	return &Finding{place, line, column + 1, cut(words, 512), caret(source, line, column)}
 }
 
 // caret points into the line, if it is one that a person takes in at a glance.
@@ -39,7 +59,7 @@ func caret(source string, line, column int) string {
 	if len(text) > widest || column > len(text) {
 		return ""
 	}
-	return fmt.Sprintf("\n    %s\n    %s^", string(text), strings.Repeat(" ", column))
+	return fmt.Sprintf("%s\n%s^", string(text), strings.Repeat(" ", column))
 }
 
 func quoted(words, prefix string) (name string, ok bool) {
