@@ -274,8 +274,8 @@ func (l *logging) keys(e *api.Event) string {
 func (l *logging) content(e *api.Event, room int) string {
 	var parts []string
 	for _, f := range e.Fields {
-		if f.Name == "type" && f.Value == e.Type {
-			continue
+		if string(f.Name) == l.typeField() && f.Value == e.Type {
+			continue // it stands before
 		}
 		parts = append(parts, shownOrCut(l, string(f.Name), room)+"="+word(l, string(f.Value), room))
 	}
@@ -288,6 +288,13 @@ func (l *logging) content(e *api.Event, room int) string {
 		return cli.Clip(text, room)
 	}
 	return text
+}
+
+func (l *logging) typeField() string {
+	if name := l.projection.Spec.Source.TypeField; name != "" {
+		return string(name)
+	}
+	return "type"
 }
 
 // word is a value that stands among others: one with a space is in quotes.

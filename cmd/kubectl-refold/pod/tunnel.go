@@ -60,7 +60,7 @@ func (f *forward) Dial(ctx context.Context) (net.Conn, error) {
 		}
 	}
 	f.requests++
-	return newStream(f.connection, f.requests)
+	return newConnection(f.connection, f.requests)
 }
 
 // connect opens the tunnel. The dialers know no context: one that ends is left to
@@ -124,9 +124,9 @@ func (f *forward) Close() error {
 	return f.connection.Close()
 }
 
-// stream is one connection through the tunnel. Beside the stream of data there is
+// podConnection is one connection through the tunnel. Beside the stream of data there is
 // one on which the node says why it could not connect, or lost the connection.
-type stream struct {
+type podConnection struct {
 	httpstream.Stream
 	connection httpstream.Connection
 	errors     httpstream.Stream
@@ -134,7 +134,7 @@ type stream struct {
 	problem    error         // valid then
 }
 
-func newStream(connection httpstream.Connection, request int) (*stream, error) {
+func newConnection(connection httpstream.Connection, request int) (*podConnection, error) {
 	headers := http.Header{}
 	headers.Set(corev1.StreamType, corev1.StreamTypeError)
 	headers.Set(corev1.PortHeader, strconv.Itoa(api.Port))
@@ -149,13 +149,13 @@ func newStream(connection httpstream.Connection, request int) (*stream, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open a connection to the pod: %w", err)
 	}
-	s := &stream{Stream: data, connection: connection, errors: errorStream, said: make(chan struct{})}
+	s := &podConnection{Stream: data, connection: connection, errors: errorStream, said: make(chan struct{})}
 	go s.listen()
 	return s, nil
 }
 
 // listen waits for what the node says. Then there is nothing more to be read.
-func (s *stream) listen() {
+func (s *podConnection) listen() {
 	defer close(s.said)
 	message, _ := io.ReadAll(s.errors)
 	if len(message) == 0 {
@@ -171,7 +171,7 @@ func (s *stream) listen() {
 // saidWithin is how long after the end of the data its cause may come.
 const saidWithin = time.Second
 
-func (s *stream) Read(p []byte) (int, error) {
+func (s *podConnection) Read(p []byte) (int, error) {
 	n, err := s.Stream.Read(p)
 	if n > 0 || err == nil {
 		return n, err
@@ -187,7 +187,7 @@ func (s *stream) Read(p []byte) (int, error) {
 }
 
 // Close ends both directions, so that the projector stops to work for nobody.
-func (s *stream) Close() error {
+func (s *podConnection) Close() error {
 	err := s.Reset()
 	s.connection.RemoveStreams(s.Stream, s.errors)
 	return err
@@ -198,8 +198,8 @@ type podAddr struct{}
 func (podAddr) Network() string { return "portforward" }
 func (podAddr) String() string  { return "127.0.0.1:" + strconv.Itoa(api.Port) }
 
-func (s *stream) LocalAddr() net.Addr              { return podAddr{} }
-func (s *stream) RemoteAddr() net.Addr             { return podAddr{} }
-func (s *stream) SetDeadline(time.Time) error      { return nil } // requests end with their context
-func (s *stream) SetReadDeadline(time.Time) error  { return nil }
-func (s *stream) SetWriteDeadline(time.Time) error { return nil }
+func (s *podConnection) LocalAddr() net.Addr              { return podAddr{} }
+func (s *podConnection) RemoteAddr() net.Addr             { return podAddr{} }
+func (s *podConnection) SetDeadline(time.Time) error      { return nil } // requests end with their context
+func (s *podConnection) SetReadDeadline(time.Time) error  { return nil }
+func (s *podConnection) SetWriteDeadline(time.Time) error { return nil }
