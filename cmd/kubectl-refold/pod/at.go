@@ -47,11 +47,14 @@ written whole or not at all, in the format of -o or else of the file's name.`,
   kubectl refold at user-profile --id 1795412031120-356 --file users.csv`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := exclusive(cmd, "time", "id", "key", "prefix"); err != nil {
+				return err
+			}
 			o.hasKey = cmd.Flags().Changed("key")
 			return o.run(cmd.Context(), c, args[0])
 		},
 	}
-	o.asked.addFlags(c, cmd)
+	o.addFlags(c, cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&o.time, "time", "", "an RFC 3339 time, or how long ago, as 90m")
 	flags.StringVar(&o.id, "id", "", "the ID of an event, which is included")
@@ -60,8 +63,6 @@ written whole or not at all, in the format of -o or else of the file's name.`,
 	flags.StringVar(&o.file, "file", "", "write to this file")
 	flags.BoolVar(&o.incomplete, "incomplete", false, "fold what is left of a log that has lost its beginning")
 	o.output.AddFlag(cmd, cli.JSON, cli.YAML, csvFormat)
-	cmd.MarkFlagsMutuallyExclusive("time", "id")
-	cmd.MarkFlagsMutuallyExclusive("key", "prefix")
 	return cmd
 }
 

@@ -1,6 +1,7 @@
 package pod
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -46,19 +47,20 @@ the difference.`,
   kubectl refold diff user-profile --all | less -R`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := exclusive(cmd, "key", "prefix", "key", "all"); err != nil {
+				return err
+			}
 			o.hasKey = cmd.Flags().Changed("key")
 			return o.run(cmd.Context(), c, args[0])
 		},
 	}
-	o.asked.addFlags(c, cmd)
+	o.addFlags(c, cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&o.candidate, "candidate", "", "the revision to compare with what readers read; the one that is built or held if not set")
 	flags.StringVar(&o.key, "key", "", "the entity of this key alone")
 	flags.StringVar(&o.prefix, "prefix", "", "entities whose keys begin so")
 	flags.BoolVar(&o.all, "all", false, "show every entity that differs")
 	_ = cmd.RegisterFlagCompletionFunc("candidate", cluster.CompleteRevisions(c.Factory))
-	cmd.MarkFlagsMutuallyExclusive("key", "prefix")
-	cmd.MarkFlagsMutuallyExclusive("key", "all")
 	o.output.AddFlag(cmd, cli.JSON)
 	return cmd
 }
@@ -180,7 +182,9 @@ func (d *diffing) show(difference api.Difference) error {
 
 // finish prints the counts, and what was kept of the differences.
 func (d *diffing) finish(end api.End) error {
-	slices.SortStableFunc(d.sample, func(a, b api.Difference) int { return order[a.Change] - order[b.Change] })
+	slices.SortFunc(d.sample, func(a, b api.Difference) int {
+		return cmp.Or(order[a.Change]-order[b.Change], strings.Compare(string(a.Key), string(b.Key)))
+	})
 	if d.options.output.Structured() {
 		return d.close(end)
 	}
@@ -226,10 +230,7 @@ func (d *diffing) counts(end api.End) {
 		cli.Count(c.Same), d.count(c.Added, d.Good), d.count(c.Removed, d.Bad), d.count(c.Changed, d.Busy), share(c))
 	if len(c.ChangedFields) > 0 {
 		names := slices.SortedFunc(maps.Keys(c.ChangedFields), func(a, b string) int {
-			if d := c.ChangedFields[b] - c.ChangedFields[a]; d != 0 {
-				return int(max(-1, min(1, d)))
-			}
-			return strings.Compare(a, b)
+			return cmp.Or(cmp.Compare(c.ChangedFields[b], c.ChangedFields[a]), strings.Compare(a, b))
 		})
 		var fields []string
 		for _, name := range names {

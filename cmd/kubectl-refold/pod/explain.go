@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -38,7 +39,7 @@ changed nothing is shown, too. Rules are those of the revision that is asked.`,
 			return o.run(cmd.Context(), c, args[0], args[1])
 		},
 	}
-	o.asked.addFlags(c, cmd)
+	o.addFlags(c, cmd)
 	flags := cmd.Flags()
 	flags.StringArrayVar(&o.fields, "field", nil, "events that changed this field alone; may be repeated")
 	flags.BoolVar(&o.incomplete, "incomplete", false, "fold what is left of a log that has lost its beginning")
@@ -118,7 +119,7 @@ func (e *explaining) line(line api.Line) error {
 func (e *explaining) step(step *api.Step) {
 	fmt.Fprintf(e.out, "\n%s  %s  %s%s\n", when(step.Time), e.Strong(e.value(step.Type, e.room(46))), e.Faint(step.ID), e.fate(step))
 	for _, rule := range step.Rules {
-		fmt.Fprintln(e.out, e.Faint("  "+e.ruleLine(rule)))
+		e.rule(rule)
 	}
 	switch {
 	case step.Rules == nil:
@@ -131,20 +132,24 @@ func (e *explaining) step(step *api.Step) {
 	}
 	e.changes(step.Changes)
 	if len(step.Changes) == 0 && len(step.Rules) > 0 {
-		fmt.Fprintln(e.out, "  changed nothing")
+		fmt.Fprintln(e.out, "    (changed nothing)")
 	}
 }
 
-func (e *explaining) ruleLine(i int) string {
+// mostRule is how much of a rule is shown where not all is.
+const mostRule = 400
+
+func (e *explaining) rule(i int) {
 	text := ruleText(e.info.Reducer.Rules, i)
-	if e.full || e.columns == 0 {
-		return text
-	}
-	if room := e.room(2); cli.Width(text) > room {
+	if !e.full && cli.Width(text) > mostRule {
 		e.cut++
-		return cli.Clip(text, room)
+		text = cli.Clip(text, mostRule)
 	}
-	return text
+	indent := "  "
+	for _, line := range cli.Wrap(text, max(0, e.columns-len("      "))) {
+		fmt.Fprintln(e.out, e.Faint(indent+line))
+		indent = "      "
+	}
 }
 
 func (e *explaining) fate(step *api.Step) string {
@@ -198,11 +203,11 @@ func (e *explaining) finish(end api.End) error {
 		return e.print(end)
 	}
 	if !e.shown {
-		fmt.Fprintf(e.out, "%s, revision %s: no event has changed %s\n", e.heading(e.key), e.revision, safe(fmt.Sprintf("%q", e.options.fields)))
+		fmt.Fprintf(e.out, "%s, revision %s: no event has changed %s\n", e.heading(e.key), e.revision, safe(strings.Join(e.options.fields, " or ")))
 	}
 	events := plural(int(end.Lines), "event", "events")
 	if len(e.options.fields) > 0 {
-		events += " of such"
+		events += " that changed " + safe(strings.Join(e.options.fields, " or ")) + ","
 	}
 	fmt.Fprintf(e.out, "\n%s\n", e.Faint(fmt.Sprintf("%s among %s up to %s", events, cli.Count(end.Entries), e.position(end.Position))))
 	switch now := end.Entity; {
@@ -210,7 +215,7 @@ func (e *explaining) finish(end api.End) error {
 	case !now.Exists:
 		fmt.Fprintf(e.out, "%s: event %s deleted it\n", e.Strong("gone"), now.Changed)
 	default:
-		fmt.Fprintf(e.out, "%s\n", e.Strong("so it is"))
+		fmt.Fprintf(e.out, "%s\n", e.Strong("now"))
 		e.fields(e.wanted(now.Fields))
 	}
 	return nil

@@ -51,7 +51,7 @@ With -f it goes on with what comes, until it is interrupted.`,
 			return o.run(cmd.Context(), c, args[0])
 		},
 	}
-	o.asked.addFlags(c, cmd)
+	o.addFlags(c, cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&o.key, "key", "", "events that touch the entity of this key")
 	flags.StringVar(&o.since, "since", "", "the first events since then, in place of the newest: a time, how long ago, or an ID")
@@ -219,22 +219,21 @@ const oneLineFrom = 120
 
 // event is one or two lines: when and what it is, and what is in it.
 func (l *logging) event(e *api.Event) string {
-	typ := e.Type
-	head := fmt.Sprintf("%s  %-20s  ", when(e.Time), e.ID)
-	plain := fmt.Sprintf("%-16s", l.typeOf(typ))
-	head += l.Strong(plain) + "  " + l.keys(e)
-	if e.Problem != "" {
-		head += "  " + l.Bad(safe(e.Problem))
+	typ := l.typeOf(e.Type)
+	if !l.oneLine {
+		head := fmt.Sprintf("%s  %s  %s  %s", when(e.Time), e.ID, l.Strong(typ), l.keys(e))
+		fate := l.fate(e)
+		return strings.TrimRight(head, " ") + "\n    " + fate + l.content(e, l.room(len("    ")+cli.Width(fate))) + "\n"
 	}
-	if l.oneLine {
-		head = pad(head, oneLineHead)
-		return head + "  " + l.content(e, l.room(cli.Width(head)+2)) + "\n"
-	}
-	return head + "\n    " + l.content(e, l.room(len("    "))) + "\n"
+	head := pad(fmt.Sprintf("%s  %-20s  %s  %s", when(e.Time), e.ID, pad(l.Strong(typ), typeWidth), l.keys(e)), oneLineHead) + "  " + l.fate(e)
+	return head + l.content(e, l.room(cli.Width(head))) + "\n"
 }
 
 // oneLineHead is how wide what stands before the content is, at least.
-const oneLineHead = 24 + 2 + 20 + 2 + 16 + 2 + 10
+const (
+	typeWidth   = 16
+	oneLineHead = 24 + 2 + 20 + 2 + typeWidth + 2 + 10
+)
 
 func pad(text string, width int) string {
 	return text + strings.Repeat(" ", max(0, width-cli.Width(text)))
@@ -253,11 +252,19 @@ const (
 	mostKeys = 5
 )
 
-// keys are the entities that an event touches, or why it touches none.
-func (l *logging) keys(e *api.Event) string {
-	if e.Skipped != "" {
-		return l.Faint("(skipped: " + safe(e.Skipped) + ")")
+// fate says why an event touches nothing.
+func (l *logging) fate(e *api.Event) string {
+	switch {
+	case e.Problem != "":
+		return l.Bad("(cannot be folded: "+safe(e.Problem)+")") + " "
+	case e.Skipped != "":
+		return l.Faint("(skipped: "+safe(e.Skipped)+")") + " "
 	}
+	return ""
+}
+
+// keys are the entities that an event touches.
+func (l *logging) keys(e *api.Event) string {
 	var all []string
 	for _, key := range e.Keys {
 		if len(all) == mostKeys && !l.full {

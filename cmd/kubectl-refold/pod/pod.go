@@ -50,3 +50,13 @@ func (a *asked) addFlags(c *commands, cmd *cobra.Command) {
 func (a *asked) addFull(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&a.full, "full", false, "cut no value, however long")
 }
+
+// exclusive refuses flags, by pairs, that do not go together.
+func exclusive(cmd *cobra.Command, pairs ...string) error {
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if cmd.Flags().Changed(pairs[i]) && cmd.Flags().Changed(pairs[i+1]) {
+			return cli.Usagef("--%s and --%s do not go together", pairs[i], pairs[i+1]).WithHint("see %s --help", cmd.CommandPath())
+		}
+	}
+	return nil
+}

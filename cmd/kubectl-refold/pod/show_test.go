@@ -73,6 +73,8 @@ func compared(t *testing.T) (w *world, candidate string) {
 	w = newWorld(t)
 	for i := range 20 {
 		w.add(i, "UserCreated", "id", i, "name", fmt.Sprintf("User %d", i), "email", fmt.Sprintf("u%d@example.org", i))
+	}
+	for i := range 20 {
 		w.add(100+i, "OrderPlaced", "id", i, "cents", 100*(i%4))
 	}
 	w.add(200, "UserDeleted", "id", "19")
@@ -80,8 +82,8 @@ func compared(t *testing.T) (w *world, candidate string) {
 	next := w.projection.DeepCopy()
 	rules := next.Spec.Reducer.Rules
 	rules[0].When = "event.id != '7'"
-	rules[3].When = ""
-	rules[3].Add["orders"] = "2"
+	rules[3].When += " && event.id != '7'"
+	rules[3].Add["orders"] = "event.id in ['3', '5', '6'] ? 2 : 1"
 	rules[4].When = "event.id != '19'"
 	candidate = w.fold(next)
 	w.projection.Status.Revisions = append([]v1alpha1.RevisionStatus{{Name: candidate, State: v1alpha1.RevisionHeld}}, w.projection.Status.Revisions...)
@@ -92,16 +94,12 @@ func TestADiffAsPeopleSeeIt(t *testing.T) {
 	w, candidate := compared(t)
 	for name, args := range map[string][]string{
 		"diff":         {"diff", "user-profile"},
-		"diff-all":     {"diff", "user-profile", "--all"},
 		"diff-key":     {"diff", "user-profile", "--key", "3"},
 		"diff-nobody":  {"diff", "user-profile", "--key", "nobody"},
 		"diff-unknown": {"diff", "user-profile", "--candidate", "zzzzzzzz"},
 	} {
 		for _, w.columns = range []int{80, 200} {
 			got := w.run(args...).String()
-			if name == "diff" || name == "diff-all" { // keys come in no order
-				got = inOrder(got)
-			}
 			golden(t, fmt.Sprintf("%s-%d", name, w.columns), strings.ReplaceAll(got, candidate, "candidat"))
 		}
 	}
@@ -118,7 +116,7 @@ func TestADiffAsPeopleSeeIt(t *testing.T) {
 		if err := json.Unmarshal([]byte(w.run(args...).out), &got); err != nil {
 			t.Fatal(err)
 		}
-		if n := len(got.Differences); got.Sampled == all || all && n != got.Counts.Added+got.Counts.Removed+got.Counts.Changed || !all && n > 3*mostSampled {
+		if len(got.Differences) != 5 || got.Sampled || got.Counts.Changed != 3 {
 			t.Errorf("%+v", got)
 		}
 	}
@@ -126,17 +124,6 @@ func TestADiffAsPeopleSeeIt(t *testing.T) {
 	golden(t, "diff-no-candidate", w.run("diff", "user-profile").String())
 	w.projection.Status.Revisions = append(w.projection.Status.Revisions, v1alpha1.RevisionStatus{Name: candidate, State: v1alpha1.RevisionRetained})
 	golden(t, "diff-retained", strings.ReplaceAll(w.run("diff", "user-profile").String(), candidate, "candidat"))
-}
-
-// inOrder is a diff with as many entities as there are, all the same.
-func inOrder(text string) string {
-	var lines []string
-	for _, line := range strings.Split(text, "\n") {
-		if !strings.HasPrefix(line, "~ ") && !strings.HasPrefix(line, "    ~ ") {
-			lines = append(lines, line)
-		}
-	}
-	return strings.Join(lines, "\n")
 }
 
 func TestAFileIsThereWholeOrNotAtAll(t *testing.T) {
@@ -177,13 +164,14 @@ func TestAModelThatIsTooLargeForTheProjectorComesInParts(t *testing.T) {
 	bulk := strings.Repeat("x", 100<<10)
 	want := map[string]bool{}
 	for i := range 80 {
-		w.add(i, "UserCreated", "id", i, "name", bulk)
+		w.add(i, "UserCreated", "id", i, "name", bulk, "email", "")
 		want[fmt.Sprint(i)] = true
 	}
 	w.memory = 64 << 20 // of which a scan may have 2 MiB
 	var got []struct{ Key string }
-	if err := json.Unmarshal([]byte(w.run("at", "user-profile", "--time", "0s", "-o", "json").out), &got); err != nil {
-		t.Fatal(err)
+	result := w.run("at", "user-profile", "--time", "0s", "-o", "json")
+	if err := json.Unmarshal([]byte(result.out), &got); err != nil {
+		t.Fatal(err, result.err)
 	}
 	keys := map[string]bool{}
 	for _, e := range got {
