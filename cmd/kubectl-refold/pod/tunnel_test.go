@@ -60,10 +60,18 @@ func (n *node) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer connection.Close()
+	pairs := map[string]map[string]httpstream.Stream{} // they come in any order
 	for {
 		select {
-		case errorStream := <-streams:
-			n.open.Go(func() { n.forward(errorStream, <-streams) })
+		case s := <-streams:
+			request := s.Headers().Get(corev1.PortForwardRequestIDHeader)
+			if pairs[request] == nil {
+				pairs[request] = map[string]httpstream.Stream{}
+			}
+			pair := pairs[request]
+			if pair[s.Headers().Get(corev1.StreamType)] = s; len(pair) == 2 {
+				n.open.Go(func() { n.forward(pair[corev1.StreamTypeError], pair[corev1.StreamTypeData]) })
+			}
 		case <-connection.CloseChan():
 			return
 		}
