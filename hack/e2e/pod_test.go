@@ -61,7 +61,9 @@ func TestAProjectorIsAskedThroughThePortForward(t *testing.T) {
 	follow := exec.CommandContext(ctx, program, "-n", w.namespace, "log", "users", "-f", "--limit", "1")
 	follow.Env, follow.Stdout = append(os.Environ(), "KUBECONFIG="+cluster.Kubeconfig()), &out
 	follow.Cancel = func() error { return follow.Process.Signal(os.Interrupt) }
-	time.AfterFunc(10*time.Second, func() { w.client.XAdd(context.Background(), &goredis.XAddArgs{Stream: "user_events", Values: []any{"type", "EmailUpdated", "id", "3", "email", "followed@example.org"}}) })
+	time.AfterFunc(10*time.Second, func() {
+		w.client.XAdd(context.Background(), &goredis.XAddArgs{Stream: "user_events", Values: []any{"type", "EmailUpdated", "id", "3", "email", "followed@example.org"}})
+	})
 	time.AfterFunc(20*time.Second, cancel)
 	_ = follow.Run()
 	if !strings.Contains(out.String(), "followed@example.org") {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/portforward"
 	"k8s.io/client-go/transport/spdy"
@@ -48,6 +49,22 @@ type forward struct {
 	mu         sync.Mutex
 	connection httpstream.Connection
 	requests   int
+	denied     error // the API server's words, which the dialers do not hand on
+}
+
+// watched keeps why the API server refuses.
+type watched struct {
+	http.RoundTripper
+	forward *forward
+}
+
+// RoundTrip implements http.RoundTripper.
+func (w *watched) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := w.RoundTripper.RoundTrip(r)
+	if err == nil && (response.StatusCode == http.StatusForbidden || response.StatusCode == http.StatusUnauthorized) {
+		w.forward.denied = apierrors.NewGenericServerResponse(response.StatusCode, r.Method, corev1.Resource("pods/portforward"), "", "", 0, false)
+	}
+	return response, err
 }
 
 // Dial implements Tunnel.
@@ -86,6 +103,9 @@ func (f *forward) connect(ctx context.Context) error {
 	select {
 	case d := <-done:
 		f.connection = d.connection
+		if d.err != nil && f.denied != nil {
+			return f.denied
+		}
 		return d.err
 	case <-ctx.Done():
 		go func() {
@@ -104,7 +124,7 @@ func (f *forward) dialer() (httpstream.Dialer, error) {
 	if err != nil {
 		return nil, err
 	}
-	second := spdy.NewDialerForStreaming(upgrader, &http.Client{Transport: transport}, http.MethodPost, f.url)
+	second := spdy.NewDialerForStreaming(upgrader, &http.Client{Transport: &watched{transport, f}}, http.MethodPost, f.url)
 	first, err := portforward.NewSPDYOverWebsocketDialerForStreaming(f.url, f.config)
 	if err != nil {
 		return nil, err
