@@ -41,7 +41,7 @@ func (o *editOptions) check() error {
 	case o.dryRun == "server" && o.wait.wait:
 		return cli.Usagef("--wait and --dry-run do not go together: after a dry run there is nothing to wait for")
 	}
-	return nil
+	return o.wait.check()
 }
 
 // intent is what a command wants of one Projection as it stands.
@@ -50,6 +50,8 @@ type intent struct {
 	says   string                         // what that does, or that it is so already
 	notes  []string                       // what else one should know, each a line on stderr
 	inGit  string                         // what to do where a GitOps tool holds the manifest
+
+	suspends bool // to stand still is what is wanted
 }
 
 // attempts are how often an edit is tried again that somebody else's write has
@@ -69,14 +71,19 @@ func runEdit(ctx context.Context, f *cli.Factory, o editOptions, name string, de
 	if err != nil {
 		return err
 	}
+	ctx, cancel := o.wait.bound(ctx)
+	defer cancel()
 	before, after, wanted, err := s.edit(ctx, o, name, decide)
-	if err != nil {
+	switch {
+	case err != nil && timedOut(ctx):
+		return s.unanswered(o.wait, name)
+	case err != nil:
 		return err
 	}
 	if err := s.tell(o, before, after, wanted); err != nil || !o.wait.wait {
 		return err
 	}
-	return s.wait(ctx, o.wait, after)
+	return s.wait(ctx, o.wait, after, wanted)
 }
 
 // edit patches the spec, with the object's resourceVersion as a precondition, so
