@@ -223,10 +223,10 @@ func sameValue(a, b any) bool {
 // tell says what was changed, and who may change it back.
 func (s *session) tell(o editOptions, before, after *object, wanted *intent) error {
 	for _, note := range wanted.notes {
-		fmt.Fprintln(s.Streams.ErrOut, "note: "+note)
+		fmt.Fprintln(s.Streams.ErrOut, "note: "+cli.Safe(note))
 	}
 	if tool := gitOpsOf(before); tool != nil && wanted.change != nil {
-		fmt.Fprintf(s.Streams.ErrOut, "warning: %s\n", tool.warning(wanted.inGit))
+		fmt.Fprintf(s.Streams.ErrOut, "warning: %s\n", cli.Safe(tool.warning(wanted.inGit)))
 	}
 	switch {
 	case o.output.Structured():
@@ -239,9 +239,9 @@ func (s *session) tell(o editOptions, before, after *object, wanted *intent) err
 	if o.dryRun == "server" && wanted.change != nil {
 		dry = " (server dry run: nothing is changed)"
 	}
-	fmt.Fprintf(s.Streams.Out, "%s: %s%s\n", before.path(), wanted.says, dry)
+	fmt.Fprintf(s.Streams.Out, "%s: %s%s\n", before.path(), cli.Safe(wanted.says), dry)
 	for _, d := range intended(before, wanted) {
-		fmt.Fprintln(s.Streams.Out, "  "+cli.Clip(d.String(), s.Columns()-2))
+		fmt.Fprintln(s.Streams.Out, "  "+cli.Clip(cli.Safe(d.String()), s.Columns()-2))
 	}
 	return nil
 }
