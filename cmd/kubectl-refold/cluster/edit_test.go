@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -83,7 +85,7 @@ func TestWhatCannotBeComparedIsOnlyPublishedByItsName(t *testing.T) {
 	w := newWorld(t)
 	p, _, candidate := w.held()
 	w.says(p, func(s *v1alpha1.ProjectionStatus) {
-		s.Conditions = conditions("Stalled", "VerifyFailed", "the active one is halted")
+		s.Conditions = conditions("Stalled", "VerifyFailed", "the active one is halted. What to do: set spec.replay.promotion.approve to "+candidate+" to publish it without a comparison, or put the old spec back.")
 		s.Revisions[1].State, s.Revisions[1].Diff = "Verifying", nil
 	})
 	w.Expect(w.run("promote", p.Name).err).To(ContainSubstring("nothing of shop/user-profile is held"))
@@ -91,6 +93,31 @@ func TestWhatCannotBeComparedIsOnlyPublishedByItsName(t *testing.T) {
 	w.Expect(got.code).To(Equal(0), got.err)
 	w.Expect(got.err).To(ContainSubstring("note: the revisions could not be compared"))
 	w.Expect(w.refresh(p).Spec.Replay.Promotion.Approve).To(Equal(candidate))
+}
+
+func TestWhatIsStillToBeComparedIsNotApprovedAhead(t *testing.T) {
+	for name, words := range map[string][2]string{
+		"the comparison's pod is refused": {"QuotaExceeded", "the Job's pod is refused: quota"},
+		"the comparison failed otherwise": {"VerifyFailed", "it could not be compared: the server is away. What to do: remove the cause, or put the old spec back."},
+		"another one is incomparable":     {"VerifyFailed", "What to do: set spec.replay.promotion.approve to " + never + " to publish it without a comparison"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			p, _, candidate := w.held()
+			w.says(p, func(s *v1alpha1.ProjectionStatus) {
+				s.Conditions = conditions("Stalled", words[0], words[1])
+				s.Revisions[1].State, s.Revisions[1].Diff = "Verifying", nil
+			})
+			got := w.run("promote", p.Name, candidate)
+			w.Expect(got.code).To(Equal(1))
+			w.Expect(got.err).To(ContainSubstring("nothing of shop/user-profile is held"))
+			w.Expect(w.refresh(p).Spec.Replay.Promotion.Approve).To(BeEmpty())
+		})
+	}
+	said, err := os.ReadFile(filepath.Join("..", "..", "..", "controllers", "plan", "candidate.go"))
+	if err != nil || !strings.Contains(string(said), byApproval+"%s ") {
+		t.Errorf("the operator does not say %q any more: %v", byApproval, err)
+	}
 }
 
 // folds are edits of all that a revision is made of. Each is put back.
@@ -257,6 +284,21 @@ func TestRollbackGoesBackToWhatIsRetained(t *testing.T) {
 	w.Expect(got.code).To(Equal(0), got.err)
 	w.Expect(plan.Revision(w.refresh(p).Spec)).To(Equal(names[0]))
 	w.Expect(w.run("rollback", p.Name, "--to", names[0]).out).To(Equal("shop/user-profile: the spec asks for revision " + names[0] + " already: Folding\n"))
+}
+
+func TestARollbackAfterTheWindowSaysThatItMayBeAReplay(t *testing.T) {
+	w := newWorld(t)
+	p, active, candidate := w.held()
+	for until, want := range map[*metav1.Time]string{
+		ago(time.Hour):  "its rollback window ended at 2026-11-23T11:00:00Z: if it is removed by now, it is folded anew\n",
+		ago(-time.Hour): "in the place of " + candidate + "; nothing is folded anew\n",
+	} {
+		w.says(p, func(s *v1alpha1.ProjectionStatus) {
+			s.ActiveRevision, s.Conditions = candidate, conditions("Ready", "Folding", "folds")
+			s.Revisions = []v1alpha1.RevisionStatus{{Name: candidate, State: "Active"}, {Name: active, State: "Retained", PromotedAt: ago(3 * time.Hour), RetainedUntil: until}}
+		})
+		w.Expect(strings.ReplaceAll(w.run("rollback", p.Name, "--dry-run=server").out, " (server dry run: nothing is changed)", "")).To(ContainSubstring(want))
+	}
 }
 
 func TestWhatIsGoneAwayFromIsApprovedNoMore(t *testing.T) {
