@@ -226,7 +226,9 @@ func (s *session) tell(o editOptions, before, after *object, wanted *intent) err
 		fmt.Fprintln(s.Streams.ErrOut, "note: "+cli.Safe(note))
 	}
 	if tool := gitOpsOf(before); tool != nil && wanted.change != nil {
-		fmt.Fprintf(s.Streams.ErrOut, "warning: %s\n", cli.Safe(tool.warning(wanted.inGit)))
+		for _, warning := range tool.warnings(before, intended(before, wanted), wanted.inGit) {
+			fmt.Fprintln(s.Streams.ErrOut, "warning: "+cli.Safe(warning))
+		}
 	}
 	switch {
 	case o.output.Structured():
