@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"maps"
 	"slices"
 	"time"
@@ -64,12 +65,23 @@ func (f *Factory) completeContexts(*cobra.Command, []string, string) ([]string, 
 	return slices.Sorted(maps.Keys(raw.Contexts)), cobra.ShellCompDirectiveNoFileComp
 }
 
+// patience is how long a completion may keep a shell waiting.
+const patience = 3 * time.Second
+
+// Completing bounds what a completion asks: of a cluster that does not answer
+// there is nothing to complete.
+func Completing(cmd *cobra.Command) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(cmd.Context(), patience)
+}
+
 func (f *Factory) completeNamespaces(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 	c, err := f.Cluster()
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}
-	list, err := c.Clientset.CoreV1().Namespaces().List(cmd.Context(), metav1.ListOptions{Limit: 500})
+	ctx, cancel := Completing(cmd)
+	defer cancel()
+	list, err := c.Clientset.CoreV1().Namespaces().List(ctx, metav1.ListOptions{Limit: 500})
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}

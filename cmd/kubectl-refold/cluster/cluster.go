@@ -117,7 +117,9 @@ func completeNames(f *cli.Factory, next cobra.CompletionFunc) cobra.CompletionFu
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveError
 		}
-		return s.names(cmd.Context(), s.Namespace), cobra.ShellCompDirectiveNoFileComp
+		ctx, cancel := cli.Completing(cmd)
+		defer cancel()
+		return s.names(ctx, s.Namespace), cobra.ShellCompDirectiveNoFileComp
 	}
 }
 
@@ -129,7 +131,9 @@ func completeRevisions(f *cli.Factory, states ...v1alpha1.RevisionState) cobra.C
 		if err != nil || len(args) != 1 {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		o, err := s.get(cmd.Context(), args[0])
+		ctx, cancel := cli.Completing(cmd)
+		defer cancel()
+		o, err := s.get(ctx, args[0])
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}

@@ -41,7 +41,7 @@ func (o *editOptions) check() error {
 	case o.dryRun == "server" && o.wait.wait:
 		return cli.Usagef("--wait and --dry-run do not go together: after a dry run there is nothing to wait for")
 	}
-	return nil
+	return o.wait.check()
 }
 
 // intent is what a command wants of one Projection as it stands.
@@ -50,6 +50,8 @@ type intent struct {
 	says   string                         // what that does, or that it is so already
 	notes  []string                       // what else one should know, each a line on stderr
 	inGit  string                         // what to do where a GitOps tool holds the manifest
+
+	suspends bool // to stand still is what is wanted
 }
 
 // attempts are how often an edit is tried again that somebody else's write has
@@ -69,14 +71,19 @@ func runEdit(ctx context.Context, f *cli.Factory, o editOptions, name string, de
 	if err != nil {
 		return err
 	}
+	ctx, cancel := o.wait.bound(ctx)
+	defer cancel()
 	before, after, wanted, err := s.edit(ctx, o, name, decide)
-	if err != nil {
+	switch {
+	case err != nil && timedOut(ctx):
+		return s.unanswered(o.wait, name)
+	case err != nil:
 		return err
 	}
 	if err := s.tell(o, before, after, wanted); err != nil || !o.wait.wait {
 		return err
 	}
-	return s.wait(ctx, o.wait, after)
+	return s.wait(ctx, o.wait, after, wanted)
 }
 
 // edit patches the spec, with the object's resourceVersion as a precondition, so
@@ -216,10 +223,12 @@ func sameValue(a, b any) bool {
 // tell says what was changed, and who may change it back.
 func (s *session) tell(o editOptions, before, after *object, wanted *intent) error {
 	for _, note := range wanted.notes {
-		fmt.Fprintln(s.Streams.ErrOut, "note: "+note)
+		fmt.Fprintln(s.Streams.ErrOut, "note: "+cli.Safe(note))
 	}
 	if tool := gitOpsOf(before); tool != nil && wanted.change != nil {
-		fmt.Fprintf(s.Streams.ErrOut, "warning: %s\n", tool.warning(wanted.inGit))
+		for _, warning := range tool.warnings(before, intended(before, wanted), wanted.inGit) {
+			fmt.Fprintln(s.Streams.ErrOut, "warning: "+cli.Safe(warning))
+		}
 	}
 	switch {
 	case o.output.Structured():
@@ -232,9 +241,9 @@ func (s *session) tell(o editOptions, before, after *object, wanted *intent) err
 	if o.dryRun == "server" && wanted.change != nil {
 		dry = " (server dry run: nothing is changed)"
 	}
-	fmt.Fprintf(s.Streams.Out, "%s: %s%s\n", before.path(), wanted.says, dry)
+	fmt.Fprintf(s.Streams.Out, "%s: %s%s\n", before.path(), cli.Safe(wanted.says), dry)
 	for _, d := range intended(before, wanted) {
-		fmt.Fprintln(s.Streams.Out, "  "+cli.Clip(d.String(), s.Columns()-2))
+		fmt.Fprintln(s.Streams.Out, "  "+cli.Clip(cli.Safe(d.String()), s.Columns()-2))
 	}
 	return nil
 }

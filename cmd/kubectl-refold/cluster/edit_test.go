@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -8,6 +10,8 @@ import (
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refold-dev/refold/api/v1alpha1"
@@ -83,7 +87,7 @@ func TestWhatCannotBeComparedIsOnlyPublishedByItsName(t *testing.T) {
 	w := newWorld(t)
 	p, _, candidate := w.held()
 	w.says(p, func(s *v1alpha1.ProjectionStatus) {
-		s.Conditions = conditions("Stalled", "VerifyFailed", "the active one is halted")
+		s.Conditions = conditions("Stalled", "VerifyFailed", "the active one is halted. What to do: set spec.replay.promotion.approve to "+candidate+" to publish it without a comparison, or put the old spec back.")
 		s.Revisions[1].State, s.Revisions[1].Diff = "Verifying", nil
 	})
 	w.Expect(w.run("promote", p.Name).err).To(ContainSubstring("nothing of shop/user-profile is held"))
@@ -91,6 +95,31 @@ func TestWhatCannotBeComparedIsOnlyPublishedByItsName(t *testing.T) {
 	w.Expect(got.code).To(Equal(0), got.err)
 	w.Expect(got.err).To(ContainSubstring("note: the revisions could not be compared"))
 	w.Expect(w.refresh(p).Spec.Replay.Promotion.Approve).To(Equal(candidate))
+}
+
+func TestWhatIsStillToBeComparedIsNotApprovedAhead(t *testing.T) {
+	for name, words := range map[string][2]string{
+		"the comparison's pod is refused": {"QuotaExceeded", "the Job's pod is refused: quota"},
+		"the comparison failed otherwise": {"VerifyFailed", "it could not be compared: the server is away. What to do: remove the cause, or put the old spec back."},
+		"another one is incomparable":     {"VerifyFailed", "What to do: set spec.replay.promotion.approve to " + never + " to publish it without a comparison"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			p, _, candidate := w.held()
+			w.says(p, func(s *v1alpha1.ProjectionStatus) {
+				s.Conditions = conditions("Stalled", words[0], words[1])
+				s.Revisions[1].State, s.Revisions[1].Diff = "Verifying", nil
+			})
+			got := w.run("promote", p.Name, candidate)
+			w.Expect(got.code).To(Equal(1))
+			w.Expect(got.err).To(ContainSubstring("nothing of shop/user-profile is held"))
+			w.Expect(w.refresh(p).Spec.Replay.Promotion.Approve).To(BeEmpty())
+		})
+	}
+	said, err := os.ReadFile(filepath.Join("..", "..", "..", "controllers", "plan", "candidate.go"))
+	if err != nil || !strings.Contains(string(said), byApproval+"%s ") {
+		t.Errorf("the operator does not say %q any more: %v", byApproval, err)
+	}
 }
 
 // folds are edits of all that a revision is made of. Each is put back.
@@ -259,6 +288,21 @@ func TestRollbackGoesBackToWhatIsRetained(t *testing.T) {
 	w.Expect(w.run("rollback", p.Name, "--to", names[0]).out).To(Equal("shop/user-profile: the spec asks for revision " + names[0] + " already: Folding\n"))
 }
 
+func TestARollbackAfterTheWindowSaysThatItMayBeAReplay(t *testing.T) {
+	w := newWorld(t)
+	p, active, candidate := w.held()
+	for until, want := range map[*metav1.Time]string{
+		ago(time.Hour):  "its rollback window ended at 2026-11-23T11:00:00Z: if it is removed by now, it is folded anew\n",
+		ago(-time.Hour): "in the place of " + candidate + "; nothing is folded anew\n",
+	} {
+		w.says(p, func(s *v1alpha1.ProjectionStatus) {
+			s.ActiveRevision, s.Conditions = candidate, conditions("Ready", "Folding", "folds")
+			s.Revisions = []v1alpha1.RevisionStatus{{Name: candidate, State: "Active"}, {Name: active, State: "Retained", PromotedAt: ago(3 * time.Hour), RetainedUntil: until}}
+		})
+		w.Expect(strings.ReplaceAll(w.run("rollback", p.Name, "--dry-run=server").out, " (server dry run: nothing is changed)", "")).To(ContainSubstring(want))
+	}
+}
+
 func TestWhatIsGoneAwayFromIsApprovedNoMore(t *testing.T) {
 	w := newWorld(t)
 	p, active, candidate := w.held(func(p *v1alpha1.Projection) { p.Spec.Replay.Promotion.Approve = "other222" })
@@ -322,15 +366,42 @@ func TestAGitOpsToolIsNamedWithWhatToDoInGit(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			p := readSample(t)
-			p.Namespace = w.namespace
+			p.Namespace, p.Spec.Replay.Trigger = w.namespace, "first" // which is in git
 			test.mark(p)
 			w.Expect(w.client.Create(w.ctx, p, client.FieldOwner(test.by))).To(Succeed())
-			got := w.run("suspend", p.Name)
+			got := w.run("replay", p.Name, "--trigger", "x")
 			w.Expect(got.code).To(Equal(0), got.err)
-			w.Expect(got.err).To(Equal("warning: " + test.want + " manages this Projection and will revert the change when it syncs; to make it last, in git: set spec.suspend to true\n"))
+			w.Expect(got.err).To(Equal("warning: " + test.want + " manages this Projection and will revert the change when it syncs; to make it last, in git: set spec.replay.trigger to \"x\"\n"))
 		})
 	}
 	w := newWorld(t)
 	p := w.create(func(p *v1alpha1.Projection) { p.Labels = map[string]string{argoInstance: "shop"} })
 	w.Expect(w.run("suspend", p.Name).err).To(BeEmpty(), "a label that Helm charts set too is no sign by itself")
+}
+
+func TestAGitOpsToolLeavesAloneWhatIsNotInGit(t *testing.T) {
+	w := newWorld(t)
+	p := readSample(t)
+	p.Namespace, p.Spec.Replay.Trigger = w.namespace, "first"
+	p.Labels = map[string]string{kustomizeName: "apps", kustomizeIn: "flux-system"}
+	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(p)
+	w.Expect(err).NotTo(HaveOccurred())
+	delete(fields, "status")
+	manifest := &unstructured.Unstructured{Object: fields}
+	manifest.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("Projection"))
+	unstructured.RemoveNestedField(fields, "metadata", "creationTimestamp")
+	sync := func() {
+		w.Expect(w.client.Apply(w.ctx, client.ApplyConfigurationFromUnstructured(manifest.DeepCopy()), client.FieldOwner(kustomizeManager), client.ForceOwnership)).To(Succeed())
+	}
+	const flux = "warning: Flux (Kustomization flux-system/apps) manages this Projection"
+	sync()
+	w.Expect(w.run("suspend", p.Name).err).To(Equal(flux + "; spec.suspend is not in git and will stay; put it there, or undo it by hand\n"))
+	got := w.run("replay", p.Name, "--trigger", "x")
+	w.Expect(got.err).To(ContainSubstring(flux + " and will revert the change when it syncs; to make it last, in git: set spec.replay.trigger to \"x\"\n"))
+	got = w.run("replay", p.Name, "--trigger", "y")
+	w.Expect(got.err).To(ContainSubstring(flux + " and will revert the change when it syncs, if git has spec.replay.trigger; to make it last, in git: "))
+	sync()
+	w.refresh(p)
+	w.Expect(p.Spec.Suspend).To(BeTrue())
+	w.Expect(p.Spec.Replay.Trigger).To(Equal("first"))
 }

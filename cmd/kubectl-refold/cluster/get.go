@@ -112,7 +112,7 @@ func (s *session) read(ctx context.Context, names []string) ([]*object, error) {
 	for i := range list.Items {
 		o, err := newObject(&list.Items[i])
 		if err != nil {
-			fmt.Fprintln(s.Streams.ErrOut, "warning:", err)
+			fmt.Fprintln(s.Streams.ErrOut, "warning:", cli.Safe(err.Error()))
 			continue
 		}
 		out = append(out, o)
@@ -197,7 +197,7 @@ func replayCell(o *object) string {
 	}
 	r := candidates[0]
 	if r.State != "Building" || r.Progress == nil || r.Progress.Percent == nil {
-		return string(r.State)
+		return cli.Safe(string(r.State))
 	}
 	text := fmt.Sprintf("%d %%", *r.Progress.Percent)
 	if r.Progress.EtaSeconds != nil && *r.Progress.Percent < 100 {
@@ -223,7 +223,7 @@ func (s *session) watchTable(ctx context.Context, o getOptions, names []string) 
 	tick := s.Clock.NewTicker(time.Second)
 	defer tick.Stop()
 	pictures := s.watching(ctx, s.Namespace, names...)
-	var last picture
+	var last *picture // nil: there is nothing to show yet
 	for {
 		select {
 		case <-ctx.Done():
@@ -232,10 +232,12 @@ func (s *session) watchTable(ctx context.Context, o getOptions, names []string) 
 			if !more {
 				return nil
 			}
-			last = next
+			last = &next
 		case <-tick.C():
 		}
-		view.draw(s.drawTable(last, o))
+		if last != nil {
+			view.draw(s.drawTable(*last, o))
+		}
 	}
 }
 
@@ -267,7 +269,7 @@ func (s *session) lines(ctx context.Context, o getOptions, names []string) error
 	for p := range s.watching(ctx, s.Namespace, names...) {
 		if p.Err != nil && p.Err.Error() != troubled {
 			troubled = p.Err.Error()
-			fmt.Fprintln(s.Streams.ErrOut, "warning:", troubled+"; trying again")
+			fmt.Fprintln(s.Streams.ErrOut, "warning:", cli.Safe(troubled)+"; trying again")
 		}
 		if p.Err == nil {
 			troubled = ""

@@ -158,7 +158,7 @@ func rollingBack(to string) editor {
 		}
 		out := &intent{
 			change: withdrawing(o, change),
-			says:   fmt.Sprintf("revision %s is published again in the place of %s; nothing is folded anew", target.Name, o.Status.ActiveRevision),
+			says:   fmt.Sprintf("revision %s is published again in the place of %s; %s", target.Name, o.Status.ActiveRevision, s.foldedAnew(target)),
 			notes:  stillApplied(o),
 			inGit:  fmt.Sprintf("put back what revision %s had in %s", target.Name, foldFields),
 		}

@@ -59,11 +59,11 @@ func fieldsText(counts map[string]int64) string {
 func (d drawing) held(out *strings.Builder, v *view) {
 	for _, r := range v.inState(v1alpha1.RevisionHeld) {
 		fmt.Fprintln(out)
-		fmt.Fprintln(out, d.paint.Busy(fmt.Sprintf("%s is finished and held: %s", r.Name, whyHeld(v.Projection, r))))
+		fmt.Fprintln(out, d.paint.Busy(fmt.Sprintf("%s is finished and held: %s", cli.Safe(r.Name), whyHeld(v.Projection, r))))
 		fmt.Fprintf(out, "  publish it:  kubectl refold promote -n %s %s\n", v.Namespace, v.Name)
 		fmt.Fprintf(out, "  refuse it:   kubectl refold reject -n %s %s\n", v.Namespace, v.Name)
 		if approve := v.Spec.Replay.Promotion.Approve; approve != "" && approve != r.Name {
-			fmt.Fprintf(out, "  spec.replay.promotion.approve names %s, which is another one\n", approve)
+			fmt.Fprintf(out, "  spec.replay.promotion.approve names %s, which is another one\n", cli.Safe(approve))
 		}
 	}
 }

@@ -1,11 +1,9 @@
 package cluster
 
 import (
-	"encoding/json"
-	"fmt"
 	"regexp"
-	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/refold-dev/refold/projector/contract"
 )
@@ -14,8 +12,8 @@ import (
 // bundle: passwords, entity values, keys of entities. Messages name those in
 // quotes; so what is quoted goes, but for names that are known to be harmless.
 type redactor struct {
-	prefixes []string        // of entity keys
-	safe     map[string]bool // what may stand in quotes
+	keys []*regexp.Regexp // of entities
+	safe map[string]bool  // what may stand in quotes
 }
 
 const removed = "…"
@@ -24,15 +22,13 @@ var (
 	userInfo    = regexp.MustCompile(`([A-Za-z][A-Za-z0-9+.-]*://)[^\s"'<>]*@`)
 	credential  = regexp.MustCompile(`(?i)\b([a-z_.-]*(?:password|passwd|pwd|secret|token|authorization|bearer|api[_-]?key|credential)s?)("?\s*[=:]\s*)(?:bearer\s+|basic\s+)?("[^"]*"|'[^']*'|[^\s,;)}]+)`)
 	bearer      = regexp.MustCompile(`(?i)\b(bearer|basic|auth) [^\s,;]+`)
-	inQuotes    = regexp.MustCompile("\"(?:[^\"\\\\]|\\\\.)*\"|'(?:[^'\\\\]|\\\\.)*'|`[^`]*`")
-	openQuote   = regexp.MustCompile("[\"`].*$")
 	eventFailed = regexp.MustCompile(`(?s)(event \d+-\d+)(:? ?)(rule \d+ \([^)]*\): [\w.]+|reducer\.key|key)?.*`)
 )
 
 // newRedactor learns from a Projection what its entities' keys begin with, and
 // which names are harmless.
 func newRedactor(o *object) *redactor {
-	r := &redactor{safe: map[string]bool{}}
+	r := &redactor{safe: map[string]bool{}, keys: keysOf(o.Spec.ReadModel.RedisHash.KeyPrefix)}
 	for _, name := range []string{o.Name, o.Namespace, o.path(), o.Spec.Source.Stream, o.Status.ActiveRevision} {
 		r.safe[name] = true
 	}
@@ -42,10 +38,27 @@ func newRedactor(o *object) *redactor {
 	for _, field := range o.Spec.ReadModel.Fields {
 		r.safe[string(field.Name)] = true
 	}
-	if prefix := o.Spec.ReadModel.RedisHash.KeyPrefix; len(prefix) > 2 {
-		r.prefixes = append(r.prefixes, prefix)
-	}
 	return r
+}
+
+// shadow is the key of an entity of a revision that is not published.
+var shadow = regexp.MustCompile(`~[a-z2-7]+:\S+`)
+
+// short is a prefix that other words have in them too: only where a word begins
+// does it begin a key.
+const short = 2
+
+func keysOf(prefix string) []*regexp.Regexp {
+	pattern := regexp.QuoteMeta(prefix) + `\S+`
+	switch {
+	case prefix == "":
+		return []*regexp.Regexp{shadow}
+	case len(prefix) <= short:
+		pattern = `(^|[^\pL\pN_])` + pattern
+	default:
+		pattern = `()` + pattern
+	}
+	return []*regexp.Regexp{shadow, regexp.MustCompile(pattern)}
 }
 
 // url is one without user and password.
@@ -68,93 +81,61 @@ func (r *redactor) text(text string) string {
 	text = userInfo.ReplaceAllString(text, "$1")
 	text = credential.ReplaceAllString(text, "$1$2"+removed)
 	text = bearer.ReplaceAllString(text, "$1 "+removed)
-	text = inQuotes.ReplaceAllStringFunc(text, func(found string) string {
-		if r.safe[found[1:len(found)-1]] {
-			return found
-		}
-		return found[:1] + removed + found[len(found)-1:]
-	})
-	if strings.Count(text, `"`)%2 == 1 { // cut off within quotes
-		text = openQuote.ReplaceAllString(text, removed)
-	}
-	for _, prefix := range r.prefixes {
-		text = regexp.MustCompile(`(~[a-z2-7]+:)?`+regexp.QuoteMeta(prefix)+`\S+`).ReplaceAllString(text, removed)
+	text = r.unquoted(text)
+	for _, key := range r.keys {
+		text = key.ReplaceAllString(text, "$1"+removed)
 	}
 	return text
 }
 
-// logged are the attributes of log lines that are kept as they are, free text
-// among them redacted. All others may be of a reducer that somebody has written.
-var logged = []string{"time", "ts", "level", "msg", "logger", "controller", "namespace", "name", "projection", "revision", "build", "version",
-	"reason", "error", "message", "remedy", "permanent", "position", "from", "until", "epoch", "eventID", "done", "bytes", "address", "state",
-	"kind", "object", "attempt", "reconcileID", "signal"}
-
-// log redacts a log line by line.
-func (r *redactor) log(data []byte) string {
+// unquoted takes out what stands in quotes, from a quote without its other one
+// on all the rest. A single quote within a word is an apostrophe.
+func (r *redactor) unquoted(text string) string {
 	var out strings.Builder
-	for _, line := range strings.Split(strings.TrimRight(string(data), "\n"), "\n") {
-		if line != "" {
-			out.WriteString(r.line(line) + "\n")
+	for i := 0; i < len(text); i++ {
+		if !opens(text, i) {
+			out.WriteByte(text[i])
+			continue
 		}
+		end := closing(text, i)
+		if end < 0 {
+			return out.String() + removed
+		}
+		inside := removed
+		if r.safe[text[i+1:end]] {
+			inside = text[i+1 : end]
+		}
+		out.WriteString(text[i:i+1] + inside + text[end:end+1])
+		i = end
 	}
 	return out.String()
 }
 
-// Of a Go program that ends by a panic the places are kept, and what the runtime
-// itself says; arguments are addresses.
-var (
-	goTrace = regexp.MustCompile(`^(goroutine \d+ \[[a-z ,0-9]+\]:|\t/?[\w./@+-]+\.go:\d+( \+0x[0-9a-f]+)?|(created by )?[\w./*()\[\]{}+-]+\([0-9a-fx, .{}?]*\)|created by [\w./*()]+( in goroutine \d+)?|\[signal [A-Z]+[^\]]*\]|fatal error: [a-z ]+)$`)
-	goPanic = regexp.MustCompile(`^panic: (runtime error: [a-zA-Z ]+)?`)
-)
-
-func (r *redactor) line(line string) string {
-	var attributes map[string]any
-	if json.Unmarshal([]byte(line), &attributes) == nil {
-		return r.attributes(attributes)
+func opens(text string, i int) bool {
+	switch text[i] {
+	case '"', '`':
+		return true
+	case '\'':
+		return i == 0 || !inWord(text[i-1])
 	}
-	line = strings.TrimRight(line, "\r")
-	if goTrace.MatchString(line) {
-		return line
-	}
-	if m := goPanic.FindString(line); m != "" {
-		return m + removed
-	}
-	return fmt.Sprintf("[a line of %d bytes that is none of the projector's]", len(line))
+	return false
 }
 
-func (r *redactor) attributes(all map[string]any) string {
-	reason, _ := all["reason"].(string)
-	for name, value := range all {
-		text, isText := value.(string)
+// closing is where the quote that opens at i ends, -1 if it does not.
+func closing(text string, i int) int {
+	quote := text[i]
+	for end := i + 1; end < len(text); end++ {
 		switch {
-		case !slices.Contains(logged, name):
-			all[name] = removed
-		case isText && slices.Contains([]string{"error", "message", "remedy"}, name):
-			all[name] = r.message(reason, text)
-		case isText:
-			all[name] = r.text(text)
-		case name == "object":
-			all[name] = r.reference(value)
+		case text[end] == '\\' && quote != '`':
+			end++
+		case text[end] != quote, quote == '\'' && end+1 < len(text) && inWord(text[end+1]):
 		default:
-			if _, simple := value.(map[string]any); simple {
-				all[name] = removed
-			}
-			if _, list := value.([]any); list {
-				all[name] = removed
-			}
+			return end
 		}
 	}
-	data, err := json.Marshal(all)
-	if err != nil {
-		return removed
-	}
-	return string(data)
+	return -1
 }
 
-// reference is the name and namespace of an object, as klog writes them.
-func (r *redactor) reference(value any) any {
-	object, _ := value.(map[string]any)
-	name, _ := object["name"].(string)
-	namespace, _ := object["namespace"].(string)
-	return r.text(namespace + "/" + name)
+func inWord(b byte) bool {
+	return b == '_' || b >= '0' && b <= '9' || b >= 'A' && b <= 'Z' || b >= 'a' && b <= 'z' || b >= utf8.RuneSelf
 }

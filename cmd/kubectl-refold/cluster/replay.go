@@ -3,10 +3,12 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/refold-dev/refold/api/v1alpha1"
 	"github.com/refold-dev/refold/cmd/kubectl-refold/cli"
@@ -85,6 +87,15 @@ func replayNotes(o *object) (out []string) {
 	return out
 }
 
+// foldedAnew says what going back to a retained revision takes. The operator takes
+// one down when its window is over, and that may be now.
+func (s *session) foldedAnew(r *v1alpha1.RevisionStatus) string {
+	if until := r.RetainedUntil; until != nil && !s.Clock.Now().Before(until.Time) {
+		return fmt.Sprintf("its rollback window ended at %s: if it is removed by now, it is folded anew", until.UTC().Format(time.RFC3339))
+	}
+	return "nothing is folded anew"
+}
+
 func newPromote(f *cli.Factory) *cobra.Command {
 	var o editOptions
 	cmd := &cobra.Command{
@@ -133,8 +144,8 @@ func toPromote(o *object, named []string) (revision, note string, err error) {
 		return "", "", unseen(o)
 	}
 	candidates := o.inState(v1alpha1.RevisionHeld)
-	if len(candidates) == 0 && o.is(v1alpha1.ConditionStalled) && len(named) == 1 {
-		candidates = o.inState(v1alpha1.RevisionVerifying)
+	if len(candidates) == 0 && len(named) == 1 {
+		candidates = incomparable(o)
 		note = "the revisions could not be compared: this publishes what nobody has compared"
 	}
 	switch {
@@ -145,6 +156,23 @@ func toPromote(o *object, named []string) (revision, note string, err error) {
 			WithHint("look at what it changes, then: kubectl refold promote -n %s %s %s", o.Namespace, o.Name, candidates[0].Name)
 	}
 	return candidates[0].Name, note, nil
+}
+
+// byApproval is what the operator says to do where an approval publishes without
+// a comparison. Of all else that keeps a comparison from being made it says
+// another thing: there an approval would be one of what nobody has seen yet.
+const byApproval = "set spec.replay.promotion.approve to "
+
+// incomparable are the revisions of which the operator takes an approval without
+// a comparison.
+func incomparable(o *object) []v1alpha1.RevisionStatus {
+	stalled := o.condition(v1alpha1.ConditionStalled)
+	if stalled == nil || stalled.Status != metav1.ConditionTrue || stalled.Reason != v1alpha1.ReasonVerifyFailed {
+		return nil
+	}
+	return slices.DeleteFunc(o.inState(v1alpha1.RevisionVerifying), func(r v1alpha1.RevisionStatus) bool {
+		return !strings.Contains(stalled.Message, byApproval+r.Name+" ")
+	})
 }
 
 func unseen(o *object) error {

@@ -38,7 +38,7 @@ func newSwitch(f *cli.Factory, suspend bool, use, short, says string) *cobra.Com
 }
 
 func switched(o *object, suspend bool, says string) *intent {
-	out := &intent{inGit: fmt.Sprintf("set spec.suspend to %t", suspend)}
+	out := &intent{inGit: fmt.Sprintf("set spec.suspend to %t", suspend), suspends: suspend}
 	if o.Spec.Suspend == suspend {
 		out.says = map[bool]string{true: "it is suspended already", false: "it is not suspended"}[suspend]
 		return out

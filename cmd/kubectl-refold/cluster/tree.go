@@ -77,7 +77,7 @@ func (d drawing) draw(v *view) string {
 
 // head says what it is and how it stands.
 func (d drawing) head(out *strings.Builder, v *view) {
-	word, colour := v.standing(), d.colour(v.standing())
+	word, colour := cli.Safe(v.standing()), d.colour(v.standing())
 	title := d.paint.Strong(v.path()) + "   " + colour(word)
 	if reason := v.reason(); reason != "" && reason != word {
 		title += colour(": " + cli.Safe(reason))
@@ -187,7 +187,7 @@ func (d drawing) note(v *view, r v1alpha1.RevisionStatus) string {
 		}
 		return "its window is over"
 	case r.State == v1alpha1.RevisionActive && r.Completed:
-		return "complete up to " + v.Spec.Source.Until
+		return "complete up to " + cli.Safe(v.Spec.Source.Until)
 	case r.State == v1alpha1.RevisionActive && r.PromotedAt != nil:
 		return "what readers read, for " + age(d.now, r.PromotedAt.Time)
 	case r.State == v1alpha1.RevisionActive:

@@ -24,17 +24,39 @@ func (o *waitOptions) addFlags(cmd *cobra.Command) {
 	cmd.Flags().DurationVar(&o.timeout, "timeout", 0, "with --wait: give up after so long, 0 for never; the edit stays")
 }
 
+func (o *waitOptions) check() error {
+	switch {
+	case o.timeout < 0:
+		return cli.Usagef("--timeout is a time that passes, not %s", o.timeout)
+	case o.timeout > 0 && !o.wait:
+		return cli.Usagef("--timeout goes with --wait: without it there is nothing to give up")
+	}
+	return nil
+}
+
 var errTimeout = errors.New("timeout")
 
-// wait follows a Projection until what its spec asks for is so, or needs a
-// person.
-func (s *session) wait(ctx context.Context, o waitOptions, from *object) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	if o.timeout > 0 {
-		timer := time.AfterFunc(o.timeout, func() { cancel(errTimeout) })
-		defer timer.Stop()
+// bound is a context that ends when the time is over: all that is asked of the
+// API server counts.
+func (o *waitOptions) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	if o.timeout == 0 {
+		return ctx, func() {}
 	}
+	return context.WithTimeoutCause(ctx, o.timeout, errTimeout)
+}
+
+func timedOut(ctx context.Context) bool { return errors.Is(context.Cause(ctx), errTimeout) }
+
+// unanswered is for an edit that has not come back in time.
+func (s *session) unanswered(o waitOptions, name string) error {
+	return cli.Failf("the API server at %s has not answered within %s", s.Server, o.timeout).
+		WithHint("whether the edit was made is not known: see kubectl refold status -n %s %s", s.Namespace, name)
+}
+
+// wait follows a Projection until what is wanted of it is so, or needs a person.
+func (s *session) wait(ctx context.Context, o waitOptions, from *object, wanted *intent) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	p := newProgress(s)
 	defer p.end()
 	last := from
@@ -49,12 +71,12 @@ func (s *session) wait(ctx context.Context, o waitOptions, from *object) error {
 		}
 		last = now
 		p.show(now)
-		if done, err := ended(from, now); done {
+		if done, err := ended(from, now, wanted.suspends); done {
 			p.end()
 			return s.conclude(now, err)
 		}
 	}
-	if errors.Is(context.Cause(ctx), errTimeout) {
+	if timedOut(ctx) {
 		return cli.Failf("%s is not done after %s: %s", from.path(), o.timeout, inShort(last)).
 			WithHint("the edit stays, and goes on; kubectl refold status -n %s %s -w follows it", from.Namespace, from.Name)
 	}
@@ -72,13 +94,14 @@ func (s *session) conclude(o *object, err error) error {
 		fmt.Fprintf(s.Streams.ErrOut, "%s: suspended\n", o.path())
 		return nil
 	}
-	fmt.Fprintf(s.Streams.ErrOut, "%s: done, readers read revision %s\n", o.path(), o.Status.ActiveRevision)
+	fmt.Fprintf(s.Streams.ErrOut, "%s: done, readers read revision %s\n", o.path(), cli.Safe(o.Status.ActiveRevision))
 	return nil
 }
 
 // ended tells whether nothing will happen by itself any more, and whether that is
 // bad. Only what the operator says about the spec of from, or a later one, counts.
-func ended(from, now *object) (bool, error) {
+// While it is suspended nothing happens: that is an end for who wants just that.
+func ended(from, now *object, suspends bool) (bool, error) {
 	if now.Status.ObservedGeneration < from.Generation {
 		return false, nil
 	}
@@ -88,8 +111,11 @@ func ended(from, now *object) (bool, error) {
 			WithHint("kubectl refold status -n %s %s shows what it does", now.Namespace, now.Name)
 	case now.is(v1alpha1.ConditionReady):
 		return true, nil
-	case now.Spec.Suspend && now.reason() == v1alpha1.ReasonSuspended:
+	case now.Spec.Suspend && now.reason() == v1alpha1.ReasonSuspended && suspends:
 		return true, nil
+	case now.Spec.Suspend && now.reason() == v1alpha1.ReasonSuspended:
+		return true, cli.Failf("%s is suspended: the edit is made, and nothing comes of it before it goes on", now.path()).
+			WithHint("kubectl refold resume -n %s %s --wait lets it go on", now.Namespace, now.Name)
 	case now.is(v1alpha1.ConditionHeld):
 		return true, cli.Failf("revision %s is built and held: %s", now.desired(), heldText(now)).
 			WithHint("kubectl refold promote -n %s %s publishes it; kubectl refold reject -n %s %s refuses it", now.Namespace, now.Name, now.Namespace, now.Name)
@@ -120,7 +146,7 @@ func newProgress(s *session) *progress {
 }
 
 func (p *progress) show(o *object) {
-	text := p.line(o)
+	text := cli.Safe(p.line(o))
 	if text == p.last {
 		return
 	}

@@ -68,23 +68,44 @@ type watcher struct {
 }
 
 func (w *watcher) run(ctx context.Context) {
-	wait := againFirst
+	pause := againFirst
 	for ctx.Err() == nil {
-		version, err := w.read(ctx)
-		if err == nil {
-			w.send(ctx, nil)
-			wait = againFirst
-			err = w.follow(ctx, version)
+		began := time.Now()
+		polled, err := w.turn(ctx)
+		if err != nil {
+			w.send(ctx, err)
 		}
-		if err != nil && ctx.Err() == nil && !apierrors.IsForbidden(err) && !expired(err) {
-			w.send(ctx, w.Explain(w.asking("watch"), err))
-			wait = min(2*wait, againMost)
+		if polled || time.Since(began) > againMost { // it has gone well for a while
+			pause = againFirst
 		}
-		if apierrors.IsForbidden(err) {
-			wait = pollEvery
+		if polled {
+			sleep(ctx, pollEvery)
+			continue
 		}
-		sleep(ctx, wait)
+		sleep(ctx, pause)
+		pause = min(2*pause, againMost)
 	}
+}
+
+// turn reads what there is and follows it until the watch ends. polled tells that
+// it was read, and may not be watched.
+func (w *watcher) turn(ctx context.Context) (polled bool, err error) {
+	version, err := w.read(ctx)
+	if err != nil {
+		return false, err
+	}
+	w.send(ctx, nil)
+	if version == "" {
+		return true, nil
+	}
+	err = w.follow(ctx, version)
+	switch {
+	case apierrors.IsForbidden(err):
+		return true, nil
+	case expired(err):
+		return false, nil
+	}
+	return false, w.Explain(w.asking("watch"), err)
 }
 
 func expired(err error) bool { return apierrors.IsResourceExpired(err) || apierrors.IsGone(err) }
@@ -124,13 +145,15 @@ func (w *watcher) scope(version string) []client.ListOption {
 	return options
 }
 
+// read takes the picture anew. Without a version it cannot be followed.
 func (w *watcher) read(ctx context.Context) (version string, err error) {
 	list := newUnstructuredList()
-	if err := w.Client.List(ctx, list, w.scope("")...); err != nil {
-		if !apierrors.IsForbidden(err) || len(w.names) != 1 {
-			return "", err
-		}
-		return "", w.readOne(ctx, err)
+	err = w.Client.List(ctx, list, w.scope("")...)
+	if apierrors.IsForbidden(err) && len(w.names) > 0 {
+		return "", w.readEach(ctx)
+	}
+	if err != nil {
+		return "", w.Explain(w.asking("list"), err)
 	}
 	w.objects = map[types.NamespacedName]*object{}
 	for i := range list.Items {
@@ -139,20 +162,25 @@ func (w *watcher) read(ctx context.Context) (version string, err error) {
 	return list.GetResourceVersion(), nil
 }
 
-// readOne is for who may get but not list: refused is handed back, so that it is
-// asked again and not watched.
-func (w *watcher) readOne(ctx context.Context, refused error) error {
-	u := newUnstructured()
+// readEach is for who may get but not list. What was known stays until all of it
+// is read anew.
+func (w *watcher) readEach(ctx context.Context) error {
+	var found []*unstructured.Unstructured
+	for _, name := range w.names {
+		u := newUnstructured()
+		err := w.Client.Get(ctx, client.ObjectKey{Namespace: w.namespace, Name: name}, u)
+		switch {
+		case err == nil:
+			found = append(found, u)
+		case !apierrors.IsNotFound(err):
+			return w.Explain(w.asking("get"), err)
+		}
+	}
 	w.objects = map[types.NamespacedName]*object{}
-	err := w.Client.Get(ctx, client.ObjectKey{Namespace: w.namespace, Name: w.names[0]}, u)
-	if err == nil {
+	for _, u := range found {
 		w.put(u)
 	}
-	if err == nil || apierrors.IsNotFound(err) {
-		w.send(ctx, nil)
-		return refused
-	}
-	return err
+	return nil
 }
 
 func (w *watcher) put(u *unstructured.Unstructured) {
