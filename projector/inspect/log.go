@@ -81,9 +81,13 @@ func (s *Server) log(a *answer) error {
 		return err
 	}
 	defer leave()
+	reducer, err := s.Reducer()
+	if err != nil {
+		return err
+	}
 	source := s.Document.Source
 	source.From = q.from.String()
-	l := &logging{scan: s.newScan(source), logQuery: q, answer: a, decoder: stream.NewDecoder(source), reducer: s.Reducer, payload: payloadOf(source)}
+	l := &logging{scan: s.newScan(source), logQuery: q, answer: a, decoder: stream.NewDecoder(source), reducer: reducer, payload: payloadOf(source)}
 	defer l.close()
 	if err := l.begin(a.ctx()); err != nil {
 		return err

@@ -22,8 +22,10 @@ type Options struct {
 	Digest   string // of the contract's file
 	Build    string
 
-	Schema  *projector.Schema
-	Reducer projector.Reducer
+	Schema *projector.Schema
+	// Reducer makes a reducer: each question that needs one has its own, as the
+	// live engine folds other events of the same entities meanwhile.
+	Reducer func() (projector.Reducer, error)
 	Browser readmodel.Browser
 	// Reader makes a reader of a source: each scan has its own.
 	Reader func(contract.Source) *stream.Reader

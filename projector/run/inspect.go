@@ -62,7 +62,7 @@ func (w *worker) inspector(env surroundings, status func() contract.Partition) (
 		Digest:      w.digest,
 		Build:       Version,
 		Schema:      w.schema,
-		Reducer:     w.reducer,
+		Reducer:     w.newReducer,
 		Browser:     store,
 		Reader:      func(s contract.Source) *stream.Reader { return w.readerOf(s, d.Revision) },
 		Status:      status,
