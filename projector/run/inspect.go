@@ -44,7 +44,7 @@ func listen(ctx context.Context, address string, h http.Handler, log *slog.Logge
 		return site{}, err
 	}
 	errors := slog.NewLogLogger(log.Handler(), slog.LevelDebug) // clients that are gone, and such
-	return site{listener, &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, ErrorLog: errors}}, nil
+	return site{listener, &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, ErrorLog: errors}}, nil
 }
 
 // inspector answers people's questions. It has a client of the read model's server

@@ -81,6 +81,7 @@ type Info struct {
 type Limits struct {
 	Scans     int   `json:"scans"`     // of the log at once
 	Follows   int   `json:"follows"`   // of the log at once
+	Others    int   `json:"others"`    // questions at once that need neither
 	FoldBytes int64 `json:"foldBytes"` // memory for the entities of StatesPath
 }
 
