@@ -106,7 +106,7 @@ func (s *Server) log(a *answer) error {
 		return err
 	}
 	end := l.end()
-	end.Incomplete, end.More = false, errors.Is(err, errDone)
+	end.Incomplete, end.More = false, errors.Is(err, errDone) && !q.follow
 	return a.end(end)
 }
 
@@ -138,6 +138,12 @@ func (l *logging) begin(ctx context.Context) error {
 	switch {
 	case isWaiting(err) && !info.Exists:
 		return err
+	case l.follow && l.hasFrom && isWaiting(err):
+		if err := inLog(info, l.from); err != nil {
+			return err
+		}
+		l.position, l.entries = info.LastID, info.EntriesAdded // and pass over what comes before from
+		return nil
 	case l.hasFrom && isWaiting(err), l.hasFrom && l.from.Compare(info.LastID) > 0 && !l.follow:
 		if err := inLog(info, l.from); err != nil {
 			return err
@@ -186,10 +192,17 @@ func (l *logging) following(ctx context.Context) error {
 
 func (l *logging) batch(b *stream.Batch) error {
 	for i := range b.Events {
+		e := &b.Events[i]
+		if e.ID.Compare(l.from) < 0 {
+			l.position = e.ID
+			continue
+		}
 		l.read++
-		l.position = b.Events[i].ID
-		if err := l.visit(&b.Events[i]); err != nil {
+		if err := l.visit(e); err != nil {
 			return err
+		}
+		if l.position = e.ID; l.most > 0 && l.shown == l.most {
+			return errDone // who follows does not wait for one more
 		}
 	}
 	l.entries = b.Entries

@@ -149,7 +149,7 @@ type End struct {
 	// before it.
 	Halted string  `json:"halted,omitempty"`
 	Entity *Entity `json:"entity,omitempty"` // history: as it is then
-	More   bool    `json:"more,omitempty"`   // log: the limit was reached
+	More   bool    `json:"more,omitempty"`   // log: there is more of what was asked for
 	Counts *Counts `json:"counts,omitempty"` // diff
 }
 
