@@ -41,7 +41,7 @@ const maxContractCopy = 128 << 10
 // Deployment runs a projector, one at a time.
 func Deployment(p *v1alpha1.Projection, in Input) *appsv1.Deployment {
 	revision := in.Contract.Revision
-	template := podTemplate(p, in, Projector, "run", contractFlag(), "--inspect="+contract.InspectAddress)
+	template := podTemplate(p, in, Projector, "run", contractFlag())
 	serve(&template.Spec.Containers[0])
 	object := &appsv1.Deployment{
 		ObjectMeta: objectMeta(p, DeploymentName(p.Name, revision), revision, Projector),
@@ -68,6 +68,7 @@ func Deployment(p *v1alpha1.Projection, in Input) *appsv1.Deployment {
 // it is on the loopback, and port-forward needs no declaration.
 func serve(c *corev1.Container) {
 	c.Ports = []corev1.ContainerPort{{Name: "http", ContainerPort: contract.Port, Protocol: corev1.ProtocolTCP}}
+	c.Env = append(c.Env, corev1.EnvVar{Name: contract.InspectVariable, Value: contract.InspectAddress})
 	c.LivenessProbe = probe("/healthz", 10, 6)
 	c.ReadinessProbe = probe("/readyz", 2, 2)
 }

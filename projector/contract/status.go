@@ -11,6 +11,11 @@ const Port = 8080
 // ask and nobody else. See projector/inspect/api.
 const InspectAddress = "127.0.0.1:8081"
 
+// InspectVariable is the environment variable that tells a projector its
+// InspectAddress: an image that is older than the API passes it over, and would
+// not start with a flag that it does not know.
+const InspectVariable = "REFOLD_INSPECT"
+
 // Status is the answer of /statusz: the counterpart of Document.
 type Status struct {
 	Version          int         `json:"version"`

@@ -31,15 +31,15 @@ func (s *Server) diff(a *answer) error {
 	if err := a.query.known("candidate", "key", "prefix"); err != nil {
 		return err
 	}
-	d, err := s.newDiff(a)
-	if err != nil {
-		return err
-	}
 	leave, err := enter(s.scans, "scans")
 	if err != nil {
 		return err
 	}
 	defer leave()
+	d, err := s.newDiff(a)
+	if err != nil {
+		return err
+	}
 	if a.query.Has("key") {
 		err = d.one(a.ctx(), a.query.Get("key"))
 	} else {
@@ -123,7 +123,7 @@ func (d *diffing) all(prefix string) error {
 func (d *diffing) each(revision, prefix string, chunk func(ctx context.Context, keys []string) error) error {
 	ctx := d.answer.ctx()
 	for after := ""; ; {
-		page, err := d.Browser.Keys(ctx, d.Document.Projection, revision, prefix, after, diffPage)
+		page, err := d.Browser.Keys(ctx, d.Document.Projection, revision, readmodel.Listing{Prefix: prefix, After: after, Limit: diffPage, GiveWay: d.manners.giveWay})
 		if err != nil {
 			return err
 		}

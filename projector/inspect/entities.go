@@ -7,12 +7,14 @@ import (
 	"unicode/utf8"
 
 	"github.com/refold-dev/refold/projector/inspect/api"
+	"github.com/refold-dev/refold/projector/readmodel"
 )
 
 const (
 	usualPage  = 100
 	mostAPage  = 1000
 	mostClose  = 5
+	closeLooks = 2  // it is a courtesy, and may be asked for in a loop
 	longestKey = 64 // in messages
 )
 
@@ -25,7 +27,8 @@ func (s *Server) entities(a *answer) error {
 	if err != nil {
 		return err
 	}
-	page, err := s.Browser.Keys(a.ctx(), s.Document.Projection, s.Document.Revision, a.query.Get("prefix"), a.query.Get("after"), limit)
+	page, err := s.Browser.Keys(a.ctx(), s.Document.Projection, s.Document.Revision, readmodel.Listing{
+		Prefix: a.query.Get("prefix"), After: a.query.Get("after"), Limit: limit, GiveWay: s.newManners().giveWay})
 	if err != nil {
 		return err
 	}
@@ -43,7 +46,7 @@ func (s *Server) entity(a *answer) error {
 	case !ok:
 		return notFound(api.ReasonNotFound, "the path names no entity: write %s/{key}, with the key's bytes escaped", api.EntitiesPath)
 	case below == "":
-		return s.stored(a, key)
+		return s.brief(func(a *answer) error { return s.stored(a, key) })(a)
 	case below == api.History:
 		return s.history(a, key)
 	case below == api.State:
@@ -75,7 +78,7 @@ func (s *Server) stored(a *answer, key string) error {
 // found without looking long.
 func (s *Server) closeTo(ctx context.Context, key string) (close []string) {
 	prefix := key[:(len(key)+1)/2]
-	page, err := s.Browser.Keys(ctx, s.Document.Projection, s.Document.Revision, prefix, "", mostClose)
+	page, err := s.Browser.Keys(ctx, s.Document.Projection, s.Document.Revision, readmodel.Listing{Prefix: prefix, Limit: mostClose, Looks: closeLooks})
 	if err != nil {
 		return nil // whose error that is was asked before
 	}

@@ -188,6 +188,55 @@ func TestFollowing(t *testing.T) {
 	}
 }
 
+// Nothing has been since, and nothing may come for long.
+func TestFollowingFromAMomentAfterTheLastEvent(t *testing.T) {
+	w := story(t)
+	response := w.get(api.LogPath + "?follow=true&limit=1&from=1970-01-01T00:00:08Z")
+	defer func() { _ = response.Body.Close() }()
+	w.add("7500-0", "Renamed", "id", "7", "name", "Eve") // is before that moment
+	w.add("8000-0", "Renamed", "id", "7", "name", "Ann")
+	var got []api.Line
+	for line, err := range api.Lines(response.Body) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if line.Event != nil {
+			got = append(got, line)
+		}
+	}
+	if diff := cmp.Diff([]string{"8000-0"}, ids(got)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestFollowingEndsWithTheLastThatIsWanted(t *testing.T) {
+	w := story(t)
+	began := time.Now()
+	lines, end := w.lines(api.LogPath + "?follow=true&from=6000&limit=2")
+	if took := time.Since(began); took > 2*time.Second || len(lines) != 2 || end.Position != "7000-0" {
+		t.Errorf("after %s: %d, %+v", took, len(lines), end)
+	}
+}
+
+func TestMoreIsSaidWhereMoreWouldBeShown(t *testing.T) {
+	w := story(t)
+	for query, want := range map[string]bool{
+		"?limit=7":                           true,
+		"?limit=8":                           false,
+		"?limit=8&reverse=true":              false,
+		"?limit=7&reverse=true":              true,
+		"?type=Moved&limit=1":                false,
+		"?type=Ordered&limit=3":              false,
+		"?type=Ordered&limit=2":              true,
+		"?type=Ordered&limit=2&reverse=true": true,
+		"?key=9&limit=1&reverse=true":        false,
+	} {
+		if _, end := w.lines(api.LogPath + query); end.More != want {
+			t.Errorf("%s: %+v", query, end)
+		}
+	}
+}
+
 func TestMemoryIsBounded(t *testing.T) {
 	w := newWorld(t, users())
 	w.many(60_000)

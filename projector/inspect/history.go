@@ -9,8 +9,12 @@ import (
 	"github.com/refold-dev/refold/projector/stream"
 )
 
-func (s *Server) newFold() *Fold {
-	return newFold(s.Schema, stream.NewDecoder(s.Document.Source), s.Reducer)
+func (s *Server) newFold() (*Fold, error) {
+	reducer, err := s.Reducer()
+	if err != nil {
+		return nil, err
+	}
+	return newFold(s.Schema, stream.NewDecoder(s.Document.Source), reducer), nil
 }
 
 // question is what one entity's history, or all entities' states, are asked with.
@@ -65,7 +69,10 @@ func (s *Server) history(a *answer, key string) error {
 		return err
 	}
 	defer done()
-	t := s.trace(key)
+	t, err := s.trace(key)
+	if err != nil {
+		return err
+	}
 	t.each = func(step *Step) error {
 		shown := stepOf(step, wanted)
 		if shown == nil {
@@ -106,10 +113,13 @@ type trace struct {
 	changed projector.ID // the last event that touched it
 }
 
-func (s *Server) trace(key string) *trace {
-	t := &trace{fold: s.newFold(), key: key, budget: s.limits.fold}
-	t.fold.Only(key)
-	return t
+func (s *Server) trace(key string) (*trace, error) {
+	f, err := s.newFold()
+	if err != nil {
+		return nil, err
+	}
+	f.Only(key)
+	return &trace{fold: f, key: key, budget: s.limits.fold}, nil
 }
 
 func (t *trace) visit(e *projector.Event) error {
@@ -184,7 +194,10 @@ func (s *Server) state(a *answer, key string) error {
 	}
 	defer done()
 	a.plain = !a.streams()
-	t := s.trace(key)
+	t, err := s.trace(key)
+	if err != nil {
+		return err
+	}
 	if err := c.each(a, t.visit); err != nil {
 		return err
 	}
@@ -242,9 +255,9 @@ func (s *Server) states(a *answer) error {
 		return err
 	}
 	defer done()
-	prefix, f := a.query.Get("prefix"), s.newFold()
-	if prefix != "" || in != nil {
-		f.keep = func(key string) bool { return strings.HasPrefix(key, prefix) && (in == nil || in(key)) }
+	f, err := s.statesFold(a.query.Get("prefix"), in)
+	if err != nil {
+		return err
 	}
 	err = c.each(a, func(e *projector.Event) error {
 		if err := f.fold(e, nil); err != nil {
@@ -262,6 +275,15 @@ func (s *Server) states(a *answer) error {
 		}
 	}
 	return a.end(c.end())
+}
+
+// statesFold keeps the entities that have a prefix and are in a part, nil for all.
+func (s *Server) statesFold(prefix string, in func(key string) bool) (*Fold, error) {
+	f, err := s.newFold()
+	if err == nil && (prefix != "" || in != nil) {
+		f.keep = func(key string) bool { return strings.HasPrefix(key, prefix) && (in == nil || in(key)) }
+	}
+	return f, err
 }
 
 // fits says whether all entities so far fit into the memory for them.

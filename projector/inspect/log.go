@@ -21,8 +21,10 @@ const (
 	// followBlock is how long a follower waits for an event before it says that it
 	// is still there.
 	followBlock = time.Second
-	// backAtOnce is how many entries are asked for when the log is read backward.
-	backAtOnce = 200
+	// How many entries are asked for when the log is read backward: first a few, as
+	// nobody knows how large they are, and the server holds the whole answer.
+	firstBack = 4
+	mostBack  = 1000
 )
 
 // logQuery is what of the log is wanted.
@@ -81,9 +83,13 @@ func (s *Server) log(a *answer) error {
 		return err
 	}
 	defer leave()
+	reducer, err := s.Reducer()
+	if err != nil {
+		return err
+	}
 	source := s.Document.Source
 	source.From = q.from.String()
-	l := &logging{scan: s.newScan(source), logQuery: q, answer: a, decoder: stream.NewDecoder(source), reducer: s.Reducer, payload: payloadOf(source)}
+	l := &logging{scan: s.newScan(source), logQuery: q, answer: a, decoder: stream.NewDecoder(source), reducer: reducer, payload: payloadOf(source)}
 	defer l.close()
 	if err := l.begin(a.ctx()); err != nil {
 		return err
@@ -100,7 +106,7 @@ func (s *Server) log(a *answer) error {
 		return err
 	}
 	end := l.end()
-	end.Incomplete, end.More = false, errors.Is(err, errDone)
+	end.Incomplete, end.More = false, errors.Is(err, errDone) && !q.follow
 	return a.end(end)
 }
 
@@ -132,6 +138,12 @@ func (l *logging) begin(ctx context.Context) error {
 	switch {
 	case isWaiting(err) && !info.Exists:
 		return err
+	case l.follow && l.hasFrom && isWaiting(err):
+		if err := inLog(info, l.from); err != nil {
+			return err
+		}
+		l.position, l.entries = info.LastID, info.EntriesAdded // and pass over what comes before from
+		return nil
 	case l.hasFrom && isWaiting(err), l.hasFrom && l.from.Compare(info.LastID) > 0 && !l.follow:
 		if err := inLog(info, l.from); err != nil {
 			return err
@@ -180,10 +192,17 @@ func (l *logging) following(ctx context.Context) error {
 
 func (l *logging) batch(b *stream.Batch) error {
 	for i := range b.Events {
+		e := &b.Events[i]
+		if e.ID.Compare(l.from) < 0 {
+			l.position = e.ID
+			continue
+		}
 		l.read++
-		l.position = b.Events[i].ID
-		if err := l.visit(&b.Events[i]); err != nil {
+		if err := l.visit(e); err != nil {
 			return err
+		}
+		if l.position = e.ID; l.most > 0 && l.shown == l.most {
+			return errDone // who follows does not wait for one more
 		}
 	}
 	l.entries = b.Entries
@@ -197,12 +216,14 @@ func (l *logging) tail() api.Progress {
 
 // backward shows the newest first.
 func (l *logging) backward(ctx context.Context, bounds limits) error {
-	from, to := l.last, l.from
-	for {
+	back := l.reader.Backward(bounds.event)
+	defer back.Close()
+	for from, count := l.last, firstBack; ; {
 		if err := l.giveWay(ctx); err != nil {
 			return err
 		}
-		n, err := l.reader.Back(ctx, from, to, backAtOnce, bounds.event, func(e *projector.Event) error {
+		asked := l.wants(count)
+		n, bytes, err := back.Read(ctx, from, l.from, asked, func(e *projector.Event) error {
 			l.read++
 			if err := l.visit(e); err != nil {
 				return err
@@ -210,22 +231,29 @@ func (l *logging) backward(ctx context.Context, bounds limits) error {
 			l.position, from = e.ID, e.ID.Prev()
 			return nil
 		})
-		if err != nil || n < backAtOnce || from.Compare(to) < 0 {
+		if err != nil || n < asked || from.Compare(l.from) < 0 {
 			return err // or all was read
 		}
+		count = max(1, min(4*count, mostBack, bounds.page/(bytes/n+1)))
 		if err := l.answer.progress(func() api.Progress {
-			return api.Progress{Position: l.position.String(), Last: to.String(), Entries: l.read, Of: l.info.Length}
+			return api.Progress{Position: l.position.String(), Last: l.from.String(), Entries: l.read, Of: l.info.Length}
 		}); err != nil {
 			return err
 		}
 	}
 }
 
+// wants is how many of so many entries may still be of use: where all are shown,
+// one more than are to be, to know whether there are more.
+func (l *logging) wants(count int) int {
+	if l.most > 0 && !l.hasKey && len(l.types) == 0 {
+		return min(count, l.most-l.shown+1)
+	}
+	return count
+}
+
 // visit shows an event, if it is one that is wanted. errDone: there are enough.
 func (l *logging) visit(e *projector.Event) error {
-	if l.most > 0 && l.shown == l.most {
-		return errDone
-	}
 	problem := l.decoder.Decode(e)
 	if len(l.types) > 0 && !slices.Contains(l.types, string(e.Type)) {
 		return nil
@@ -237,6 +265,9 @@ func (l *logging) visit(e *projector.Event) error {
 	}
 	if l.hasKey && !slices.Contains(keys, l.key) {
 		return nil
+	}
+	if l.most > 0 && l.shown == l.most {
+		return errDone
 	}
 	l.shown++
 	return l.answer.line(api.Line{Event: l.event(e, keys, skipped, problem)})

@@ -22,8 +22,10 @@ type Options struct {
 	Digest   string // of the contract's file
 	Build    string
 
-	Schema  *projector.Schema
-	Reducer projector.Reducer
+	Schema *projector.Schema
+	// Reducer makes a reducer: each question that needs one has its own, as the
+	// live engine folds other events of the same entities meanwhile.
+	Reducer func() (projector.Reducer, error)
 	Browser readmodel.Browser
 	// Reader makes a reader of a source: each scan has its own.
 	Reader func(contract.Source) *stream.Reader
@@ -47,6 +49,7 @@ const usualPatience = 30 * time.Second
 const (
 	mostScans   = 2
 	mostFollows = 4
+	mostOthers  = 4
 )
 
 // Server answers the inspect API. It serves one projector's revision.
@@ -56,6 +59,7 @@ type Server struct {
 	scans   chan struct{}
 	turns   turns // of the scans, while others are there
 	follows chan struct{}
+	others  chan struct{} // what neither scans nor follows
 	routes  *http.ServeMux
 }
 
@@ -69,10 +73,11 @@ func New(o Options) *Server {
 		limits:  limitsOf(o.MemoryBytes),
 		scans:   make(chan struct{}, mostScans),
 		follows: make(chan struct{}, mostFollows),
+		others:  make(chan struct{}, mostOthers),
 		routes:  http.NewServeMux(),
 	}
-	s.handle(api.InfoPath, s.info)
-	s.handle(api.EntitiesPath, s.entities)
+	s.handle(api.InfoPath, s.brief(s.info))
+	s.handle(api.EntitiesPath, s.brief(s.entities))
 	s.handle(api.EntitiesPath+"/", s.entity)
 	s.handle(api.StatesPath, s.states)
 	s.handle(api.LogPath, s.log)
@@ -95,6 +100,19 @@ func (s *Server) handle(path string, h func(*answer) error) {
 			a.fail(err, s.Log)
 		}
 	})
+}
+
+// brief has few be asked at once of what takes no scan: it costs little, but is
+// asked for in loops.
+func (s *Server) brief(h func(*answer) error) func(*answer) error {
+	return func(a *answer) error {
+		leave, err := enter(s.others, "questions")
+		if err != nil {
+			return err
+		}
+		defer leave()
+		return h(a)
+	}
 }
 
 // ServeHTTP implements http.Handler. It answers a program on this side of a
@@ -205,7 +223,7 @@ func (s *Server) info(a *answer) error {
 		From:       d.Source.From,
 		Until:      d.Source.Until,
 		Format:     d.Source.Format,
-		Limits:     api.Limits{Scans: mostScans, Follows: mostFollows, FoldBytes: s.limits.fold},
+		Limits:     api.Limits{Scans: mostScans, Follows: mostFollows, Others: mostOthers, FoldBytes: s.limits.fold},
 	}
 	for _, r := range revisions {
 		info.Revisions = append(info.Revisions, api.Revision{Name: r.Name, Published: r.Published})

@@ -66,9 +66,8 @@ func (w *world) serve(memory int64) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	reducer, err := builtin.Registry().New(projector.Config{Reducer: w.document.Reducer, Format: w.document.Source.Format, Schema: schema})
-	if err != nil {
-		w.t.Fatal(err)
+	reducer := func() (projector.Reducer, error) {
+		return builtin.Registry().New(projector.Config{Reducer: w.document.Reducer, Format: w.document.Source.Format, Schema: schema})
 	}
 	source := newClient(w.t, w.addr)
 	w.options = inspect.Options{
@@ -101,11 +100,15 @@ func (w *world) add(id string, typ string, fields ...any) {
 func (w *world) fold(d contract.Document) {
 	w.t.Helper()
 	start, _ := projector.ParseStart(d.Source.From)
+	reducer, err := w.options.Reducer()
+	if err != nil {
+		w.t.Fatal(err)
+	}
 	source, target := newClient(w.t, w.addr), newClient(w.t, w.addr)
 	e := engine.New(engine.Options{
 		Claim:  readmodel.Claim{Projection: d.Projection, Revision: d.Revision, Start: start.Prev(), Source: "log"},
 		Reader: stream.NewReader(source, d.Source, d.Revision), Acker: stream.NewReader(source, d.Source, d.Revision),
-		Decoder: stream.NewDecoder(d.Source), Reducer: w.options.Reducer, Schema: w.options.Schema,
+		Decoder: stream.NewDecoder(d.Source), Reducer: reducer, Schema: w.options.Schema,
 		Store: redishash.New(target, w.options.Schema, d.ReadModel.RedisHash.KeyPrefix, ""),
 	})
 	if d.Revision != w.document.Revision {

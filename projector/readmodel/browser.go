@@ -14,12 +14,11 @@ type Browser interface {
 	// Revisions is the Store's.
 	Revisions(ctx context.Context, projection string) ([]Revision, error)
 
-	// Keys lists a revision's entities whose keys have the prefix, page by page and
-	// in no order: at most limit of them after where a former page ended, "" for
-	// the first. A page may hold few or none although another one follows. An
-	// entity that is there all the while is listed; one may be listed twice while
-	// others come and go. A place that Keys did not return is ErrBadPlace.
-	Keys(ctx context.Context, projection, revision, prefix, after string, limit int) (Page, error)
+	// Keys lists a revision's entities, page by page and in no order. A page may
+	// hold few or none although another one follows. An entity that is there all
+	// the while is listed; one may be listed twice while others come and go. A
+	// place that Keys did not return is ErrBadPlace.
+	Keys(ctx context.Context, projection, revision string, what Listing) (Page, error)
 
 	// Read gives each what the revision holds of one entity after another, in the
 	// order of the keys. It may be as large as entities are: a Row is each's to
@@ -29,6 +28,18 @@ type Browser interface {
 	// Look reads an entity as several revisions hold it, and how far each of them
 	// has folded the entity's events, all at one moment.
 	Look(ctx context.Context, projection string, revisions []string, key string) ([]Seen, error)
+}
+
+// Listing is what a page of keys is to be.
+type Listing struct {
+	Prefix string // of the keys
+	After  string // where a former page ended, "" for the first
+	Limit  int    // at most so many keys
+	// Looks is how many commands it may take, 0 for as many as seems right.
+	Looks int
+	// GiveWay is called between commands, so that others get their turn; its error
+	// ends it. nil: nothing is waited for.
+	GiveWay func(context.Context) error
 }
 
 // Page is some of a revision's keys.

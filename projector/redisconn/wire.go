@@ -120,7 +120,11 @@ func (r Reply) Err() error {
 }
 
 // Reply reads the next reply.
-func (w *Wire) Reply() (Reply, error) {
+func (w *Wire) Reply() (Reply, error) { return w.ReplyUpTo(longestReply) }
+
+// ReplyUpTo is Reply, but a string of more than most bytes is not read: the reply
+// says its length, and the wire is of no use any more.
+func (w *Wire) ReplyUpTo(most int64) (Reply, error) {
 	line, err := w.line()
 	if err != nil {
 		return Reply{}, err
@@ -138,7 +142,7 @@ func (w *Wire) Reply() (Reply, error) {
 	default:
 		return Reply{}, fmt.Errorf("%w: it begins with %q", ErrBadReply, r.Kind)
 	}
-	if r.Kind == '$' && r.N >= 0 {
+	if r.Kind == '$' && r.N >= 0 && r.N <= most {
 		r.Text, err = w.bulk(int(r.N))
 	}
 	return r, err

@@ -44,7 +44,7 @@ func listen(ctx context.Context, address string, h http.Handler, log *slog.Logge
 		return site{}, err
 	}
 	errors := slog.NewLogLogger(log.Handler(), slog.LevelDebug) // clients that are gone, and such
-	return site{listener, &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, ErrorLog: errors}}, nil
+	return site{listener, &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, ErrorLog: errors}}, nil
 }
 
 // inspector answers people's questions. It has a client of the read model's server
@@ -62,7 +62,7 @@ func (w *worker) inspector(env surroundings, status func() contract.Partition) (
 		Digest:      w.digest,
 		Build:       Version,
 		Schema:      w.schema,
-		Reducer:     w.reducer,
+		Reducer:     w.newReducer,
 		Browser:     store,
 		Reader:      func(s contract.Source) *stream.Reader { return w.readerOf(s, d.Revision) },
 		Status:      status,

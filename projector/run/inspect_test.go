@@ -138,14 +138,29 @@ func TestOnlyTheLoopbackIsListenedOn(t *testing.T) {
 	}
 }
 
-func TestAnAddressThatIsTakenIsSaid(t *testing.T) {
+func TestAnAddressForQuestionsThatIsTakenHoldsUpNothing(t *testing.T) {
 	w := newWorld(t)
+	w.burst(10, 1)
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = taken.Close() }()
 	p := w.start("--inspect=" + taken.Addr().String())
+	p.awaitTail()
+	if code := p.stop(); code != 0 || !strings.Contains(p.log.String(), "--inspect") || !strings.Contains(p.log.String(), "address already in use") {
+		t.Errorf("%d: %s", code, p.log.String())
+	}
+}
+
+func TestTheAddressForStatusThatIsTakenIsSaid(t *testing.T) {
+	w := newWorld(t)
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = taken.Close() }()
+	p := w.start("--listen=" + taken.Addr().String())
 	select {
 	case <-p.done:
 	case <-time.After(10 * time.Second):
@@ -153,5 +168,17 @@ func TestAnAddressThatIsTakenIsSaid(t *testing.T) {
 	}
 	if p.cmd.ProcessState.ExitCode() != 1 || !strings.Contains(p.log.String(), "address already in use") {
 		t.Errorf("%d: %s", p.cmd.ProcessState.ExitCode(), p.log.String())
+	}
+}
+
+// An image that does not know the API passes a variable over.
+func TestTheEnvironmentTellsWhereQuestionsAreAnswered(t *testing.T) {
+	w := newWorld(t)
+	w.burst(10, 1)
+	address := freeAddress(t)
+	p := w.start(contract.InspectVariable + "=" + address)
+	p.awaitTail()
+	if body, code := (&process{w: w, url: "http://" + address}).get(api.InfoPath); code != http.StatusOK {
+		t.Errorf("%d: %s", code, body)
 	}
 }

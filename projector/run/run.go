@@ -98,7 +98,7 @@ func parse(args []string, out io.Writer) (options, error) {
 	flags.StringVar(&o.contract, "contract", "/etc/refold/contract/"+contract.FileName, "the contract's file, or its directory")
 	flags.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "debug, info, warn or error")
 	flags.StringVar(&o.listen, "listen", ":"+strconv.Itoa(contract.Port), "run: address of /statusz, /metrics, /healthz and /readyz")
-	flags.StringVar(&o.inspect, "inspect", "", "run: address of the inspect API, on the loopback; not served if empty")
+	flags.StringVar(&o.inspect, "inspect", os.Getenv(contract.InspectVariable), "run: address of the inspect API, on the loopback; not served if empty")
 	flags.Int64Var(&o.cacheMiB, "cache-mib", 0, "run: memory for entities in MiB; at most 60 % of GOMEMLIMIT; 0: 40 % of it, or 256 where there is none")
 	flags.DurationVar(&o.recheck, "recheck", 15*time.Second, "run: between looks at a fault that a person must mend")
 	flags.BoolVar(&o.keep, "keep", true, "drop: keep the published read model and its ledger, and remove the rest")

@@ -70,23 +70,22 @@ func (w *worker) parts(o options, env surroundings, err error) (f folder, ask ht
 	return f, ask, release
 }
 
-// listenAll listens for who watches, and where it is wanted for who asks.
-func listenAll(ctx context.Context, o options, log *slog.Logger, watch, ask http.Handler) (sites []site, err error) {
-	addresses, handlers := []string{o.listen}, []http.Handler{watch, ask}
-	if o.inspect != "" {
-		addresses = append(addresses, o.inspect)
+// listenAll listens for who watches, and where it is wanted for who asks. Where
+// nobody can be answered, it is folded all the same.
+func listenAll(ctx context.Context, o options, log *slog.Logger, watch, ask http.Handler) ([]site, error) {
+	watched, err := listen(ctx, o.listen, watch, log)
+	if err != nil {
+		return nil, err
 	}
-	for i, address := range addresses {
-		s, err := listen(ctx, address, handlers[i], log)
-		if err != nil {
-			for _, opened := range sites {
-				_ = opened.listener.Close()
-			}
-			return nil, err
-		}
-		sites = append(sites, s)
+	if o.inspect == "" {
+		return []site{watched}, nil
 	}
-	return sites, nil
+	asked, err := listen(ctx, o.inspect, ask, log)
+	if err != nil {
+		log.Error("Not serving the inspect API: give --inspect, or REFOLD_INSPECT, an address that is free", "error", err.Error())
+		return []site{watched}, nil
+	}
+	return []site{watched, asked}, nil
 }
 
 // fold runs f, with the servers beside it until f is done.

@@ -36,10 +36,13 @@ type worker struct {
 	until    *projector.ID // nil: no end
 	log      string        // the source's name: its server, a space, its stream
 	schema   *projector.Schema
-	reducer  projector.Reducer
-	source   *redis.Client
-	target   *redis.Client // the store's
-	store    *redishash.Store
+	// newReducer makes a reducer of its own for each who folds: one is called at once
+	// for different entities alone.
+	newReducer func() (projector.Reducer, error)
+	reducer    projector.Reducer // the live engine's
+	source     *redis.Client
+	target     *redis.Client // the store's
+	store      *redishash.Store
 }
 
 // newWorker reads the contract, all but the reducer. The worker it returns
@@ -127,9 +130,11 @@ func checkReplay(d *contract.Document) error {
 // compile builds the reducer. What is dropped needs none.
 func (w *worker) compile(registry projector.Registry) error {
 	d := &w.document
+	w.newReducer = func() (projector.Reducer, error) {
+		return registry.New(projector.Config{Reducer: d.Reducer, Format: d.Source.Format, Schema: w.schema})
+	}
 	var err error
-	w.reducer, err = registry.New(projector.Config{Reducer: d.Reducer, Format: d.Source.Format, Schema: w.schema})
-	if err != nil {
+	if w.reducer, err = w.newReducer(); err != nil {
 		return invalid(err)
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -32,7 +33,9 @@ func TestTheLogReadBackward(t *testing.T) {
 	r := stream.NewReader(s.redis, contract.Source{Stream: key, From: "0"}, "g")
 	last := projector.ID{Ms: math.MaxUint64, Seq: math.MaxUint64}
 	read := func(from, to projector.ID, count int) (got []string) {
-		n, err := r.Back(t.Context(), from, to, count, 60_000, func(e *projector.Event) error {
+		back := r.Backward(60_000)
+		defer back.Close()
+		n, _, err := back.Read(t.Context(), from, to, count, func(e *projector.Event) error {
 			text := e.ID.String()
 			for i, f := range e.Fields {
 				value := string(f.Value)
@@ -63,22 +66,74 @@ func TestTheLogReadBackward(t *testing.T) {
 		}
 	}
 	enough := errors.New("enough")
-	if n, err := r.Back(t.Context(), last, projector.ID{}, 100, 0, func(*projector.Event) error { return enough }); n != 0 || !errors.Is(err, enough) {
+	if n, _, err := r.Backward(0).Read(t.Context(), last, projector.ID{}, 100, func(*projector.Event) error { return enough }); n != 0 || !errors.Is(err, enough) {
 		t.Errorf("%d, %v", n, err)
 	}
-	_, err := r.Back(t.Context(), last, projector.ID{}, 100, 1000, func(*projector.Event) error { return nil })
+	_, _, err := r.Backward(1000).Read(t.Context(), last, projector.ID{}, 100, func(*projector.Event) error { return nil })
 	if f := fault.As(err); f == nil || f.Reason != contract.ReasonEventTooLarge || f.EventID != "50-1" {
 		t.Error(err)
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := r.Back(ended, last, projector.ID{}, 1, 0, func(*projector.Event) error { return nil }); !errors.Is(err, context.Canceled) {
+	if _, _, err := r.Backward(0).Read(ended, last, projector.ID{}, 1, func(*projector.Event) error { return nil }); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 	other := stream.NewReader(s.redis, contract.Source{Stream: "text", From: "0"}, "g")
 	s.redis.Set(t.Context(), "text", "x", 0)
-	_, err = other.Back(t.Context(), last, projector.ID{}, 1, 0, func(*projector.Event) error { return nil })
+	_, _, err = other.Backward(0).Read(t.Context(), last, projector.ID{}, 1, func(*projector.Event) error { return nil })
 	if f := fault.As(err); f == nil || f.Reason != contract.ReasonWrongType {
 		t.Error(err)
+	}
+}
+
+// What is asked for piece by piece comes over one connection.
+func TestReadingBackwardKeepsItsConnection(t *testing.T) {
+	s := start(t)
+	for i := 1; i <= 9; i++ {
+		s.redis.XAdd(t.Context(), &redis.XAddArgs{Stream: key, ID: fmt.Sprintf("%d-0", i), Values: []any{"n", i}})
+	}
+	received := func() string {
+		_, rest, _ := strings.Cut(s.redis.Info(t.Context(), "stats").Val(), "total_connections_received:")
+		n, _, _ := strings.Cut(rest, "\r")
+		return n
+	}
+	back := stream.NewReader(s.redis, contract.Source{Stream: key, From: "0"}, "g").Backward(0)
+	defer back.Close()
+	from, before, read := projector.ID{Ms: 9}, "", 0
+	for range 4 {
+		n, bytes, err := back.Read(t.Context(), from, projector.ID{}, 2, func(e *projector.Event) error {
+			from = e.ID.Prev()
+			return nil
+		})
+		if err != nil || n != 2 || bytes != 4 {
+			t.Fatal(n, bytes, err)
+		}
+		if now := received(); before == "" {
+			before = now
+		} else if now != before {
+			t.Errorf("%s connections, not %s", now, before)
+		}
+		read += n
+	}
+	if read != 8 {
+		t.Error(read)
+	}
+}
+
+// An event beyond the bound is told by the length that its value states: its bytes
+// are not waited for.
+func TestBackwardAnEventBeyondItsBoundIsNotRead(t *testing.T) {
+	s := start(t)
+	s.redis.XAdd(t.Context(), &redis.XAddArgs{Stream: key, ID: "1-0", Values: []any{"n", strings.Repeat("x", 64<<20)}})
+	r := stream.NewReader(s.redis, contract.Source{Stream: key, From: "0"}, "g")
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, _, err := r.Backward(1<<20).Read(t.Context(), projector.ID{Ms: 1}, projector.ID{}, 1, func(*projector.Event) error { return nil })
+	runtime.ReadMemStats(&after)
+	if f := fault.As(err); f == nil || f.Reason != contract.ReasonEventTooLarge || f.EventID != "1-0" {
+		t.Error(err)
+	}
+	if took := after.TotalAlloc - before.TotalAlloc; took > 4<<20 {
+		t.Errorf("%d bytes were allocated", took)
 	}
 }

@@ -81,6 +81,7 @@ type Info struct {
 type Limits struct {
 	Scans     int   `json:"scans"`     // of the log at once
 	Follows   int   `json:"follows"`   // of the log at once
+	Others    int   `json:"others"`    // questions at once that need neither
 	FoldBytes int64 `json:"foldBytes"` // memory for the entities of StatesPath
 }
 
@@ -148,7 +149,7 @@ type End struct {
 	// before it.
 	Halted string  `json:"halted,omitempty"`
 	Entity *Entity `json:"entity,omitempty"` // history: as it is then
-	More   bool    `json:"more,omitempty"`   // log: the limit was reached
+	More   bool    `json:"more,omitempty"`   // log: there is more of what was asked for
 	Counts *Counts `json:"counts,omitempty"` // diff
 }
 

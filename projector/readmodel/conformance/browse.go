@@ -19,6 +19,7 @@ var browsing = map[string]func(*testing.T, *bench){
 	"keys are listed page by page":                             listKeys,
 	"keys that have a prefix, whatever that is":                listPrefix,
 	"what is there all the while is listed":                    listWhileOthersComeAndGo,
+	"a listing ends, though others come and go all the while":  listToTheEnd,
 	"revisions are browsed beside each other, in all forms":    browseRevisions,
 	"an entity with no field is seen":                          browseBare,
 	"what is not Refold's is not seen":                         browseForeign,
@@ -40,7 +41,7 @@ func (b *bench) list(t *testing.T, s readmodel.Store, revision, prefix string, l
 	t.Helper()
 	var keys []string
 	for after := ""; ; {
-		page, err := b.browser(t, s).Keys(b.ctx, claim.Projection, revision, prefix, after, limit)
+		page, err := b.browser(t, s).Keys(b.ctx, claim.Projection, revision, readmodel.Listing{Prefix: prefix, After: after, Limit: limit})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -148,6 +149,40 @@ func listWhileOthersComeAndGo(t *testing.T, b *bench) {
 	}
 }
 
+// listToTheEnd: between any two pages some entities come, and those that came
+// before go, in every lane.
+func listToTheEnd(t *testing.T, b *bench) {
+	s := b.open(t)
+	p, cp := b.claim(t, s, claim)
+	stay := numbered(20_000, "stays-%d")
+	b.named(t, p, at(cp, 1), stay)
+	turn := uint64(1)
+	for _, limit := range []int{90, 400, 1000} {
+		var here []readmodel.Entity
+		pages, most := 0, 4*len(stay)/limit+200
+		got := b.list(t, s, "r1", "", limit, func() {
+			if pages++; pages > most {
+				t.Fatalf("%d pages of %d, and no end", pages, limit)
+			}
+			for _, e := range here {
+				e.State.Delete()
+			}
+			changed := here
+			here = nil
+			for _, key := range numbered(200, fmt.Sprintf("%d-%%d-%d", limit, pages)) {
+				here = append(here, b.user(t, key, projector.StringValue(key)))
+			}
+			turn++
+			b.commit(t, p, at(cp, turn), append(changed, here...)...)
+		})
+		slices.Sort(got)
+		got = slices.DeleteFunc(slices.Compact(got), func(key string) bool { return !strings.HasPrefix(key, "stays") })
+		if diff := cmp.Diff(slices.Sorted(slices.Values(stay)), got); diff != "" {
+			t.Errorf("%d a page: %d keys, not %d\n%.300s", limit, len(got), len(stay), diff)
+		}
+	}
+}
+
 // rows reads entities.
 func (b *bench) rows(t *testing.T, s readmodel.Store, revision string, keys []string) map[string]map[string]string {
 	t.Helper()
@@ -241,17 +276,17 @@ func browseNothing(t *testing.T, b *bench) {
 	browser := b.browser(t, s)
 	p, cp := b.claim(t, s, claim)
 	b.named(t, p, at(cp, 1), []string{"1"})
-	_, listed := browser.Keys(b.ctx, claim.Projection, "r9", "", "", 10)
+	_, listed := browser.Keys(b.ctx, claim.Projection, "r9", readmodel.Listing{Limit: 10})
 	read := browser.Read(b.ctx, claim.Projection, "r9", []string{"1"}, func(readmodel.Row) error { return nil })
 	_, looked := browser.Look(b.ctx, claim.Projection, []string{"r1", "r9"}, "1")
-	_, nobodys := browser.Keys(b.ctx, "shop/nobody", "r1", "", "", 10)
+	_, nobodys := browser.Keys(b.ctx, "shop/nobody", "r1", readmodel.Listing{Limit: 10})
 	for i, err := range []error{listed, read, looked, nobodys} {
 		if !errors.Is(err, readmodel.ErrNoRevision) {
 			t.Errorf("%d: %v", i, err)
 		}
 	}
 	for _, place := range []string{"x", "-1.0.0.0", "1.2.3", "0.0.0.0", "1.1.1.1.1", "1.1.1.1 "} {
-		if _, err := browser.Keys(b.ctx, claim.Projection, "r1", "", place, 10); !errors.Is(err, readmodel.ErrBadPlace) {
+		if _, err := browser.Keys(b.ctx, claim.Projection, "r1", readmodel.Listing{After: place, Limit: 10}); !errors.Is(err, readmodel.ErrBadPlace) {
 			t.Errorf("%q: %v", place, err)
 		}
 	}

@@ -2,8 +2,9 @@ package redishash
 
 import (
 	"context"
+	"encoding/base64"
+	"errors"
 	"fmt"
-	"hash/fnv"
 	"slices"
 	"strconv"
 	"strings"
@@ -56,8 +57,8 @@ func (s *Store) browse(ctx context.Context, projection, revision string) (contro
 }
 
 // Keys implements readmodel.Browser: it walks the sets of one lane after another.
-func (s *Store) Keys(ctx context.Context, projection, revision, prefix, after string, limit int) (readmodel.Page, error) {
-	at, err := parsePlace(after)
+func (s *Store) Keys(ctx context.Context, projection, revision string, what readmodel.Listing) (readmodel.Page, error) {
+	at, err := parsePlace(what.After)
 	if err != nil {
 		return readmodel.Page{}, err
 	}
@@ -65,28 +66,68 @@ func (s *Store) Keys(ctx context.Context, projection, revision, prefix, after st
 	if err != nil {
 		return readmodel.Page{}, err
 	}
-	var page readmodel.Page
-	for range mostLooks {
-		set, ok := b.set(at.set)
-		if !ok {
-			return page, nil
+	looks := what.Looks
+	if looks == 0 {
+		looks = mostLooks
+	}
+	l := listing{Listing: what, b: &b, at: at, count: browseAtOnce}
+	for n := 0; n < looks && !l.over; n++ {
+		if n > 0 && what.GiveWay != nil {
+			if err := what.GiveWay(ctx); err != nil {
+				return readmodel.Page{}, err
+			}
 		}
-		members, next, err := s.client.SScan(ctx, set, at.cursor, globOf(prefix), browseAtOnce).Result()
-		if err != nil {
-			return readmodel.Page{}, ledgerFault(set, err)
-		}
-		page.Keys = append(page.Keys, at.take(members, limit-len(page.Keys))...)
-		if at.done == 0 { // all of the reply is taken
-			at.pass(next)
-		}
-		if page.Next = at.String(); len(page.Keys) >= limit {
-			break
+		if err := l.look(ctx, s); err != nil {
+			return readmodel.Page{}, err
 		}
 	}
-	if _, more := b.set(at.set); !more {
-		page.Next = ""
+	page := readmodel.Page{Keys: l.keys}
+	if _, more := b.set(l.at.set); more {
+		page.Next = l.at.String()
 	}
 	return page, nil
+}
+
+// listing is a page that comes together.
+type listing struct {
+	readmodel.Listing
+	b     *browsed
+	at    place
+	count int // about how many members the next reply looks at
+	keys  []string
+	over  bool
+}
+
+// look sends one command. A reply that does not fit on the page is asked for
+// again, shorter; one that then does not fit is the next page's.
+func (l *listing) look(ctx context.Context, s *Store) error {
+	set, ok := l.b.set(l.at.set)
+	if !ok {
+		l.over = true
+		return nil
+	}
+	if l.at.within { // the same reply again, as it was asked for
+		l.count = min(l.Limit, browseAtOnce)
+	}
+	members, next, err := s.client.SScan(ctx, set, l.at.cursor, globOf(l.Prefix), int64(l.count)).Result()
+	if err != nil {
+		return ledgerFault(set, err)
+	}
+	members, room := l.at.left(members, next), l.Limit-len(l.keys)
+	switch {
+	case len(members) <= room:
+		l.keys = append(l.keys, members...)
+		l.at.pass(next)
+		l.count, l.over = browseAtOnce, len(members) == room
+	case l.count > room && !l.at.within:
+		l.count = room
+	default:
+		if l.over = true; len(l.keys) == 0 {
+			l.keys = members[:room]
+			l.at = place{l.at.set, l.at.cursor, true, next, members[room-1]}
+		}
+	}
+	return nil
 }
 
 // set is the n-th set of keys: all lanes of the first partition, then of the next.
@@ -103,53 +144,66 @@ func globOf(prefix string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`).Replace(prefix) + "*"
 }
 
-// place is where a page ended. SSCAN answers with whole buckets: a page may end
-// within a reply. The same cursor then gives the same reply again, as a rule; its
-// digest tells. If it is another one all of it is listed: better twice than never.
+// place is where a page ended: before a reply of SSCAN, or within one that has
+// more members than a page may. Replies are whole buckets, and which they are
+// changes as others come and go. So a page begins with a reply that is no longer
+// than itself, and all of that is taken, however often it changes.
 type place struct {
 	set    int
 	cursor uint64
-	done   int    // members of the reply that were taken, in order; 0 at its beginning
-	digest uint64 // of the reply
+	within bool   // the reply's members up to last were taken, in order
+	next   uint64 // what the reply ended with
+	last   string
 }
 
 // String is empty at the beginning.
 func (p place) String() string {
-	if p == (place{}) {
+	switch {
+	case p == (place{}):
 		return ""
+	case !p.within:
+		return fmt.Sprintf("%d.%d", p.set, p.cursor)
 	}
-	return fmt.Sprintf("%d.%d.%d.%x", p.set, p.cursor, p.done, p.digest)
+	return fmt.Sprintf("%d.%d.%d.%s", p.set, p.cursor, p.next, base64.RawURLEncoding.EncodeToString([]byte(p.last)))
 }
 
 func parsePlace(text string) (p place, err error) {
 	if text == "" {
 		return p, nil
 	}
-	if n, err := fmt.Sscanf(text, "%d.%d.%d.%x", &p.set, &p.cursor, &p.done, &p.digest); err != nil || n != 4 || p.set < 0 || p.done < 0 || p.String() != text {
-		return p, fmt.Errorf("%w: %q", readmodel.ErrBadPlace, text)
+	var errs [4]error
+	words := strings.Split(text, ".")
+	if len(words) == 4 {
+		var last []byte
+		p.next, errs[0] = strconv.ParseUint(words[2], 10, 64)
+		last, errs[1] = base64.RawURLEncoding.DecodeString(words[3])
+		p.within, p.last = true, string(last)
+		words = words[:2]
+	}
+	if len(words) == 2 {
+		p.set, errs[2] = strconv.Atoi(words[0])
+		p.cursor, errs[3] = strconv.ParseUint(words[1], 10, 64)
+	}
+	if errors.Join(errs[:]...) != nil || p.set < 0 || p.String() != text {
+		return place{}, fmt.Errorf("%w: %.100q", readmodel.ErrBadPlace, text)
 	}
 	return p, nil
 }
 
-// take takes up to room of a reply's members.
-func (p *place) take(members []string, room int) []string {
+// left are a reply's members that were not taken yet. A reply that ends elsewhere
+// than it did holds others, too: all of it is listed, better twice than never.
+func (p *place) left(members []string, next uint64) []string {
 	slices.Sort(members)
 	members = slices.Compact(members)
-	digest := fnv.New64a()
-	for _, m := range members {
-		_, _ = digest.Write(strconv.AppendInt(nil, int64(len(m)), 10))
-		_, _ = digest.Write([]byte(m))
+	if p.within && p.next == next {
+		n, found := slices.BinarySearch(members, p.last)
+		if found {
+			n++
+		}
+		return members[n:]
 	}
-	if sum := digest.Sum64(); sum != p.digest || p.done > len(members) {
-		p.digest, p.done = sum, 0
-	}
-	rest := members[p.done:]
-	if len(rest) <= room {
-		p.done = 0
-		return rest
-	}
-	p.done += room
-	return rest[:room]
+	p.within = false
+	return members
 }
 
 // pass goes on to the next reply.

@@ -1,0 +1,3 @@
+package inspect
+
+const MostOthers = mostOthers

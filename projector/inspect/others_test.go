@@ -1,0 +1,63 @@
+package inspect_test
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/refold-dev/refold/projector/inspect"
+	"github.com/refold-dev/refold/projector/inspect/api"
+	"github.com/refold-dev/refold/projector/readmodel"
+)
+
+// held is a read model that answers when it is let.
+type held struct {
+	readmodel.Browser
+	came chan struct{}
+	free chan struct{}
+}
+
+func (h held) Look(context.Context, string, []string, string) ([]readmodel.Seen, error) {
+	h.came <- struct{}{}
+	<-h.free
+	return []readmodel.Seen{{Row: readmodel.Row{Exists: true}}}, nil
+}
+
+func TestOnlyAFewAskAtOnceWhatNeedsNoScan(t *testing.T) {
+	w := newWorld(t, users())
+	h := held{w.options.Browser, make(chan struct{}), make(chan struct{})}
+	w.options.Browser = h
+	w.start()
+	done := make(chan struct{})
+	for range inspect.MostOthers {
+		go func() {
+			if response, err := http.Get(w.url + api.EntityPath("7")); err == nil {
+				_ = response.Body.Close()
+			}
+			done <- struct{}{}
+		}()
+		<-h.came
+	}
+	for _, path := range []string{api.InfoPath, api.EntitiesPath, api.EntityPath("8")} {
+		w.fails(path, 429, api.ReasonTooMany, "questions", "ask again")
+	}
+	close(h.free)
+	for range inspect.MostOthers {
+		<-done
+	}
+	w.body(api.InfoPath)
+}
+
+// A key that there is not costs two looks at keys that are close, and no more.
+func TestAMissDoesNotWalkTheReadModel(t *testing.T) {
+	w := newWorld(t, users())
+	w.many(60_000)
+	w.fold(w.document)
+	w.client.ConfigResetStat(t.Context())
+	w.fails(api.EntityPath("zzzz"), 404, api.ReasonNoSuchEntity, "no entity")
+	stats := w.client.Info(t.Context(), "commandstats").Val()
+	if !strings.Contains(stats, "cmdstat_sscan:calls=2,") {
+		t.Error(stats)
+	}
+}
