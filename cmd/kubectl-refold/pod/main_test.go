@@ -193,7 +193,10 @@ func (w *world) fold(spec *v1alpha1.Projection) (revision string) {
 func (w *world) serve() {
 	w.t.Helper()
 	d := resources.Document(w.projection)
-	schema, reducer, store := w.parts(d)
+	schema, _, store := w.parts(d)
+	reducer := func() (projector.Reducer, error) {
+		return builtin.Registry().New(projector.Config{Reducer: d.Reducer, Format: d.Source.Format, Schema: schema})
+	}
 	source := w.dial()
 	w.handler = inspect.New(inspect.Options{
 		Document: d, Build: "test", Schema: schema, Reducer: reducer, Browser: store,
