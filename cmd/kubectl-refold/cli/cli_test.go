@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -125,6 +126,13 @@ func TestText(t *testing.T) {
 		"text is not turned around":                    {"a\uFFFDb", Safe("a\u202eb")},
 		"lines are broken at spaces":                   {"one two|three", strings.Join(Wrap("one two three", 8), "|")},
 		"clipped text closes its colour":               {"\x1b[31mab…\x1b[0m", Clip("\x1b[31mabcdef\x1b[0m", 3)},
+		"wide characters take two columns":             {"4", fmt.Sprint(Width("世界"))},
+		"marks go onto the letter before":              {"1", fmt.Sprint(Width("e\u0301"))},
+		"wide text is clipped to its columns":          {"世世…", Clip("世世世世", 6)},
+		"a coloured wide text too":                     {"\x1b[31m世…\x1b[0m", Clip("\x1b[31m世世世\x1b[0m", 3)},
+		"wide text is broken at columns":               {"世界|世界", strings.Join(Wrap("世界 世界", 8), "|")},
+		"what hides in text is shown":                  {"a\uFFFDb\uFFFDc\uFFFDd\uFFFDe", Safe("a\u2028b\u061cc\U000e0041d\u200be")},
+		"what joins letters stays":                     {"a\u200cb", Safe("a\u200cb")},
 		"text that fits is not clipped":                {"abc", Clip("abc", 3)},
 		"colours are not counted and not there if off": {"x", Paint{}.Bad("x")},
 	} {

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 
@@ -34,6 +35,25 @@ func (f *Factory) configError(err error) error {
 		return &Error{Code: ExitFailed, Message: "no cluster is configured", Hint: "name a kubeconfig with --kubeconfig or $KUBECONFIG", Err: err}
 	}
 	return &Error{Code: ExitFailed, Message: err.Error(), Hint: "see kubectl config view", Err: err}
+}
+
+// nowhere is the server that client-go takes where none is configured.
+const nowhere = "http://localhost:8080"
+
+// chosen tells that nobody has named the server: neither kubeconfig nor a flag,
+// nor $KUBERNETES_MASTER, nor a pod that the program runs in.
+func (f *Factory) chosen(server string) error {
+	named := f.flags.APIServer != nil && *f.flags.APIServer != "" || f.flags.ClusterName != nil && *f.flags.ClusterName != ""
+	if server != nowhere || named || f.contextName() != "" || os.Getenv("KUBERNETES_MASTER") != "" {
+		return nil
+	}
+	out := Failf("no cluster is configured").WithHint("name a kubeconfig with --kubeconfig or $KUBECONFIG")
+	raw, err := f.flags.ToRawKubeConfigLoader().RawConfig()
+	if err == nil && len(raw.Contexts) > 0 {
+		out = Failf("kubeconfig has no current context").
+			WithHint("choose one with --context; there are: %s", strings.Join(slices.Sorted(maps.Keys(raw.Contexts)), ", "))
+	}
+	return out
 }
 
 // Request is what was asked of the API server, for words about why it failed.

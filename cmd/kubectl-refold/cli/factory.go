@@ -110,6 +110,9 @@ func (f *Factory) Cluster() (*Cluster, error) {
 	if err != nil {
 		return nil, f.configError(err)
 	}
+	if err := f.chosen(config.Host); err != nil {
+		return nil, err
+	}
 	loader := f.flags.ToRawKubeConfigLoader()
 	namespace, _, err := loader.Namespace()
 	if err != nil {

@@ -5,9 +5,11 @@ import (
 	"io"
 	"os"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/term"
+	"golang.org/x/text/width"
 )
 
 // Terminal tells whether results go to a terminal.
@@ -82,7 +84,7 @@ func (p Paint) wrap(code, text string) string {
 	return "\x1b[" + code + "m" + text + "\x1b[0m"
 }
 
-// Width is how many characters of a terminal text takes, colours not counted.
+// Width is how many columns of a terminal text takes, colours not counted.
 func Width(text string) int {
 	n := 0
 	for len(text) > 0 {
@@ -92,29 +94,47 @@ func Width(text string) int {
 				continue
 			}
 		}
-		_, size := utf8.DecodeRuneInString(text)
-		text, n = text[size:], n+1
+		r, size := utf8.DecodeRuneInString(text)
+		text, n = text[size:], n+columnsOf(r)
 	}
 	return n
 }
 
-// Clip cuts text, colours and all, to columns characters; 0 is no bound.
+// columnsOf is how many columns a character takes: two if it is wide, as those of
+// East Asia are, none if it goes onto the one before.
+func columnsOf(r rune) int {
+	switch {
+	case r < 0x300:
+		return 1
+	case unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf):
+		return 0
+	}
+	switch width.LookupRune(r).Kind() {
+	case width.EastAsianWide, width.EastAsianFullwidth:
+		return 2
+	}
+	return 1
+}
+
+// Clip cuts text, colours and all, to columns; 0 is no bound.
 func Clip(text string, columns int) string {
 	if columns <= 0 || Width(text) <= columns {
 		return text
 	}
 	var out strings.Builder
 	coloured, n := false, 0
-	for n < columns-1 {
-		if strings.HasPrefix(text, "\x1b[") {
-			end := strings.IndexByte(text, 'm') + 1
+	for {
+		if end := strings.IndexByte(text, 'm') + 1; end > 0 && strings.HasPrefix(text, "\x1b[") {
 			out.WriteString(text[:end])
 			text, coloured = text[end:], true
 			continue
 		}
 		r, size := utf8.DecodeRuneInString(text)
+		if n += columnsOf(r); n > columns-1 {
+			break
+		}
 		out.WriteRune(r)
-		text, n = text[size:], n+1
+		text = text[size:]
 	}
 	out.WriteString("…")
 	if coloured {
@@ -150,16 +170,18 @@ func Safe(text string) string {
 		if r == '\n' || r == '\t' {
 			return ' '
 		}
-		if r < ' ' || r >= 0x7f && r < 0xa0 || r == utf8.RuneError || isDirection(r) {
+		if r < ' ' || r >= 0x7f && r < 0xa0 || r == utf8.RuneError || isUnseen(r) {
 			return '\uFFFD'
 		}
 		return r
 	}, text)
 }
 
-// isDirection tells marks that turn the direction of text around.
-func isDirection(r rune) bool {
-	return r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 || r == 0x200e || r == 0x200f
+// isUnseen tells characters that break lines, turn the direction of text around
+// or hide in it. Those that join letters are part of some languages' words.
+func isUnseen(r rune) bool {
+	const joiner, nonJoiner = 0x200d, 0x200c
+	return r != joiner && r != nonJoiner && unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp) || r >= 0xe0000 && r < 0xe1000
 }
 
 // Bar draws percent, 0 to 100, in width characters.

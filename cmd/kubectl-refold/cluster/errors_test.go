@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	. "github.com/onsi/gomega"
@@ -75,9 +76,16 @@ func TestNoClusterNoContextNoKubeconfig(t *testing.T) {
 	nowhere := filepath.Join(t.TempDir(), "none")
 	w.Expect(w.bare("get", "--kubeconfig", nowhere).code).To(Equal(1))
 	t.Setenv("KUBECONFIG", nowhere)
-	got = w.bare("get")
-	w.Expect(got.code).To(Equal(1))
-	w.Expect(got.err).To(HavePrefix("error: "))
+	w.Expect(w.bare("get")).To(Equal(result{code: 1, err: "error: no cluster is configured\nname a kubeconfig with --kubeconfig or $KUBECONFIG\n"}))
+	w.Expect(w.bare("get", "--server", "http://localhost:8080").err).NotTo(ContainSubstring("no cluster is configured"))
+	data, err := os.ReadFile(kubeconfig)
+	w.Expect(err).NotTo(HaveOccurred())
+	w.Expect(os.WriteFile(nowhere, []byte(strings.ReplaceAll(string(data), "current-context: door", "")), 0o600)).To(Succeed())
+	w.Expect(w.bare("get")).To(Equal(result{code: 1, err: "error: kubeconfig has no current context\nchoose one with --context; there are: door\n"}))
+	w.Expect(os.Remove(nowhere)).To(Succeed())
+	for _, args := range [][]string{{"get", "-A", "x"}, {"get", "-w", "-o", "json"}, {"status", "x", "-w", "-o", "json"}, {"suspend", "x", "--timeout", "5s"}} {
+		w.Expect(w.bare(args...).code).To(Equal(cli.ExitUsage), "%v: how it was called comes first", args)
+	}
 
 	broken := filepath.Join(t.TempDir(), "broken")
 	w.Expect(os.WriteFile(broken, []byte("a: [b"), 0o600)).To(Succeed())

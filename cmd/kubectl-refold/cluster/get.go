@@ -28,14 +28,14 @@ func newGet(f *cli.Factory) *cobra.Command {
   kubectl refold get user-profile -w`,
 		ValidArgsFunction: completeMany(f),
 		RunE: func(cmd *cobra.Command, names []string) error {
+			if err := o.check(names); err != nil {
+				return err
+			}
 			s, err := newSession(f)
 			if err != nil {
 				return err
 			}
 			if o.all {
-				if len(names) > 0 {
-					return cli.Usagef("-A and a name do not go together: a name stands in one namespace")
-				}
 				s.Namespace = ""
 			}
 			if o.watch {
@@ -48,6 +48,16 @@ func newGet(f *cli.Factory) *cobra.Command {
 	cmd.Flags().BoolVarP(&o.watch, "watch", "w", false, "go on: redraw at every change, or print a line for each where there is no terminal")
 	o.output.AddFlag(cmd, cli.JSON, cli.YAML, cli.Name, cli.Wide)
 	return cmd
+}
+
+func (o *getOptions) check(names []string) error {
+	switch {
+	case o.all && len(names) > 0:
+		return cli.Usagef("-A and a name do not go together: a name stands in one namespace")
+	case o.watch && o.output.Structured():
+		return cli.Usagef("-w and -o %s do not go together: kubectl get projections -w -o %s does that", o.output.String(), o.output.String())
+	}
+	return nil
 }
 
 func completeMany(f *cli.Factory) cobra.CompletionFunc {
@@ -209,9 +219,6 @@ func replayCell(o *object) string {
 // watchTable redraws the table on a terminal; else it prints a line for each
 // change.
 func (s *session) watchTable(ctx context.Context, o getOptions, names []string) error {
-	if o.output.Structured() {
-		return cli.Usagef("-w and -o %s do not go together: kubectl get projections -w -o %s does that", o.output.String(), o.output.String())
-	}
 	if _, err := s.read(ctx, names); err != nil {
 		return err
 	}

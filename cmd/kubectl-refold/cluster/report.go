@@ -58,6 +58,17 @@ func (s *session) runReport(ctx context.Context, name, path string) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	if err := s.hand(b, path); err != nil {
+		return err
+	}
+	for _, lack := range b.lacks {
+		fmt.Fprintln(s.Streams.ErrOut, "not in it:", cli.Safe(lack))
+	}
+	return nil
+}
+
+// hand writes a bundle to where it is wanted, and names the file.
+func (s *session) hand(b *bundle, path string) error {
 	if path == "-" {
 		return b.write(s.Streams.Out)
 	}
@@ -67,11 +78,8 @@ func (s *session) runReport(ctx context.Context, name, path string) error {
 	if err := writeNew(path, b); err != nil {
 		return err
 	}
-	fmt.Fprintln(s.Streams.Out, path)
-	for _, lack := range b.lacks {
-		fmt.Fprintln(s.Streams.ErrOut, "not in it:", cli.Safe(lack))
-	}
-	return nil
+	_, err := fmt.Fprintln(s.Streams.Out, path)
+	return err
 }
 
 // writeNew writes no file over another, and leaves none that is cut off.

@@ -205,7 +205,9 @@ func TestAReportIsAFileThatNamesWhatIsNotInIt(t *testing.T) {
 	w.Expect(info.Mode().Perm()).To(Equal(os.FileMode(0o600)))
 
 	w.Expect(w.run("report", p.Name, "-f", path).err).To(HavePrefix("error: " + path + " exists\n"))
-	w.Expect(unpack(t, []byte(w.run("report", p.Name, "-f", "-").out))).To(HaveKey("projection.yaml"))
+	got = w.run("report", p.Name, "-f", "-")
+	w.Expect(unpack(t, []byte(got.out))).To(HaveKey("projection.yaml"))
+	w.Expect(got.err).To(ContainSubstring("not in it: logs/user-profile-pod.log: "), "what goes through a pipe lacks it too")
 
 	w.Expect(w.client.Get(w.ctx, client.ObjectKeyFromObject(p), p)).To(Succeed())
 }

@@ -21,6 +21,9 @@ func newStatus(f *cli.Factory) *cobra.Command {
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: completeNames(f, nil),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if follow && output.Structured() {
+				return cli.Usagef("-w and -o %s do not go together", output.String())
+			}
 			s, err := newSession(f)
 			if err != nil {
 				return err
@@ -29,8 +32,6 @@ func newStatus(f *cli.Factory) *cobra.Command {
 			switch {
 			case err != nil:
 				return err
-			case follow && output.Structured():
-				return cli.Usagef("-w and -o %s do not go together", output.String())
 			case follow:
 				return s.watchStatus(cmd.Context(), o)
 			}
