@@ -3,6 +3,7 @@ package inspect
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"log/slog"
 	"net/http"
@@ -28,13 +29,16 @@ type answer struct {
 	begun   bool
 	plain   bool // an object is wanted, and no progress
 	lines   int64
+	long    []long    // texts of the line that is being made
+	inline  int       // bytes of its short ones
+	nonce   string    // what marks of long texts begin with; nobody else knows it
 	shown   time.Time // when the client was last sent something
 
 	patience time.Duration
 }
 
 func newAnswer(out http.ResponseWriter, r *http.Request, patience time.Duration) *answer {
-	a := &answer{patience: patience, request: r, query: queryOf(r.URL), out: out, control: http.NewResponseController(out), shown: time.Now()}
+	a := &answer{patience: patience, request: r, query: queryOf(r.URL), out: out, nonce: rand.Text(), control: http.NewResponseController(out), shown: time.Now()}
 	a.buffer = bufio.NewWriterSize(writer{a}, 32<<10)
 	a.encoder = json.NewEncoder(a.buffer) // which escapes <, > and &
 	return a
@@ -54,7 +58,7 @@ func (w writer) Write(p []byte) (int, error) {
 // object answers with one JSON object.
 func (a *answer) object(v any) error {
 	a.begin("application/json", http.StatusOK)
-	if err := a.encoder.Encode(v); err != nil {
+	if err := a.encode(v); err != nil {
 		return err
 	}
 	return a.buffer.Flush()
@@ -79,7 +83,7 @@ func (a *answer) line(l api.Line) error {
 	if l.Progress == nil && l.End == nil {
 		a.lines++
 	}
-	if err := a.encoder.Encode(l); err != nil {
+	if err := a.encode(l); err != nil {
 		return err
 	}
 	if time.Since(a.shown) > progressEvery {

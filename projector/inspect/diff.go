@@ -267,7 +267,7 @@ func (d *diffing) show(key string, was, is map[string]string, unsettled bool) er
 		if had == has && old == now {
 			continue
 		}
-		shown.Changes = append(shown.Changes, api.Change{Field: name, Old: textIf(old, had), New: textIf(now, has)})
+		shown.Changes = append(shown.Changes, api.Change{Field: name, Old: d.answer.textIf(old, had), New: d.answer.textIf(now, has)})
 		if shown.Change == contract.Changed {
 			if d.counts.ChangedFields == nil {
 				d.counts.ChangedFields = map[string]int64{}
@@ -278,9 +278,9 @@ func (d *diffing) show(key string, was, is map[string]string, unsettled bool) er
 	return d.answer.line(api.Line{Difference: shown})
 }
 
-func textIf(text string, set bool) *api.Text {
+func (a *answer) textIf(text string, set bool) *api.Text {
 	if !set {
 		return nil
 	}
-	return (*api.Text)(&text)
+	return a.textOf(&text)
 }

@@ -60,12 +60,17 @@ func (s *Server) stored(a *answer, key string) error {
 	if err := a.query.known(); err != nil {
 		return err
 	}
+	release, err := s.hold(a.ctx(), s.limits.large)
+	if err != nil {
+		return err
+	}
+	defer release()
 	seen, err := s.Browser.Look(a.ctx(), s.Document.Projection, []string{s.Document.Revision}, key)
 	if err != nil {
 		return err
 	}
 	if e := seen[0]; e.Exists {
-		return a.object(api.Entity{Key: api.Text(key), Exists: true, Fields: textsOf(e.Fields), Position: e.Position.String()})
+		return a.object(api.Entity{Key: api.Text(key), Exists: true, Fields: a.texts(e.Fields), Position: e.Position.String()})
 	}
 	text := fmt.Sprintf("the read model holds no entity %s as of %s; its history tells whether there was one", quoted(key), seen[0].Position)
 	if close := s.closeTo(a.ctx(), key); len(close) > 0 {

@@ -74,7 +74,7 @@ func (s *Server) history(a *answer, key string) error {
 		return err
 	}
 	t.each = func(step *Step) error {
-		shown := stepOf(step, wanted)
+		shown := a.step(step, wanted)
 		if shown == nil {
 			return nil
 		}
@@ -87,7 +87,7 @@ func (s *Server) history(a *answer, key string) error {
 		return s.neverTouched(a, c, key)
 	}
 	end := c.end()
-	end.Entity = t.entity(c)
+	end.Entity = t.entity(a, c)
 	return a.end(end)
 }
 
@@ -143,24 +143,24 @@ func (t *trace) visit(e *projector.Event) error {
 }
 
 // entity is it as of the end of a scan.
-func (t *trace) entity(c *scan) *api.Entity {
+func (t *trace) entity(a *answer, c *scan) *api.Entity {
 	state, exists := t.fold.State(t.key)
-	return &api.Entity{Key: api.Text(t.key), Exists: exists, Fields: textsOf(state.Fields),
+	return &api.Entity{Key: api.Text(t.key), Exists: exists, Fields: a.texts(state.Fields),
 		Position: c.position.String(), Changed: t.changed.String(), Incomplete: c.incomplete}
 }
 
-func textsOf(fields map[string]string) map[string]api.Text {
+func (a *answer) texts(fields map[string]string) map[string]api.Text {
 	texts := make(map[string]api.Text, len(fields))
 	for name, text := range fields {
-		texts[name] = api.Text(text)
+		texts[name] = a.text(text)
 	}
 	return texts
 }
 
-// stepOf is what the entity that is traced has of a step; nil where it has nothing
+// step is what the entity that is traced has of a step; nil where it has nothing
 // of the fields that are wanted.
-func stepOf(s *Step, wanted map[string]bool) *api.Step {
-	shown := &api.Step{ID: s.ID.String(), Time: timeOf(s.ID), Type: api.Text(s.Type)}
+func (a *answer) step(s *Step, wanted map[string]bool) *api.Step {
+	shown := &api.Step{ID: s.ID.String(), Time: timeOf(s.ID), Type: a.text(s.Type)}
 	for _, e := range s.Effects {
 		shown.Created, shown.Deleted = shown.Created || e.Created, e.Deleted
 		shown.Rules = append(shown.Rules, e.Rules...)
@@ -169,7 +169,7 @@ func stepOf(s *Step, wanted map[string]bool) *api.Step {
 		}
 		for _, change := range e.Changes {
 			if len(wanted) == 0 || wanted[change.Field] {
-				shown.Changes = append(shown.Changes, api.Change{Field: change.Field, Old: (*api.Text)(change.Old), New: (*api.Text)(change.New)})
+				shown.Changes = append(shown.Changes, api.Change{Field: change.Field, Old: a.textOf(change.Old), New: a.textOf(change.New)})
 			}
 		}
 	}
@@ -177,6 +177,14 @@ func stepOf(s *Step, wanted map[string]bool) *api.Step {
 		return nil
 	}
 	return shown
+}
+
+func (a *answer) textOf(text *string) *api.Text {
+	if text == nil {
+		return nil
+	}
+	shown := a.text(*text)
+	return &shown
 }
 
 // state answers what an entity was.
@@ -205,9 +213,9 @@ func (s *Server) state(a *answer, key string) error {
 		return s.neverTouched(a, c, key)
 	}
 	if a.plain {
-		return a.object(t.entity(c))
+		return a.object(t.entity(a, c))
 	}
-	if err := a.line(api.Line{Entity: t.entity(c)}); err != nil {
+	if err := a.line(api.Line{Entity: t.entity(a, c)}); err != nil {
 		return err
 	}
 	return a.end(c.end())
@@ -270,7 +278,7 @@ func (s *Server) states(a *answer) error {
 	}
 	for _, key := range f.Keys() {
 		state, _ := f.State(key)
-		if err := a.line(api.Line{Entity: &api.Entity{Key: api.Text(key), Exists: true, Fields: textsOf(state.Fields)}}); err != nil {
+		if err := a.line(api.Line{Entity: &api.Entity{Key: api.Text(key), Exists: true, Fields: a.texts(state.Fields)}}); err != nil {
 			return err
 		}
 	}

@@ -2,11 +2,9 @@ package inspect
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/refold-dev/refold/projector"
@@ -98,7 +96,7 @@ func (s *Server) log(a *answer) error {
 	case l.follow:
 		err = l.following(a.ctx())
 	case l.reverse:
-		err = l.backward(a.ctx(), s.limits)
+		err = l.backward(a.ctx())
 	default:
 		err = l.each(a, l.visit)
 	}
@@ -181,6 +179,7 @@ func (l *logging) following(ctx context.Context) error {
 		}
 		err = l.batch(batch)
 		batch.Release()
+		l.settle()
 		if err != nil {
 			return err
 		}
@@ -215,14 +214,15 @@ func (l *logging) tail() api.Progress {
 }
 
 // backward shows the newest first.
-func (l *logging) backward(ctx context.Context, bounds limits) error {
-	back := l.reader.Backward(bounds.event)
+func (l *logging) backward(ctx context.Context) error {
+	back := l.reader.Backward(0)
 	defer back.Close()
 	for from, count := l.last, firstBack; ; {
 		if err := l.giveWay(ctx); err != nil {
 			return err
 		}
 		asked := l.wants(count)
+		back.Bound(l.atMost())
 		n, bytes, err := back.Read(ctx, from, l.from, asked, func(e *projector.Event) error {
 			l.read++
 			if err := l.visit(e); err != nil {
@@ -231,10 +231,18 @@ func (l *logging) backward(ctx context.Context, bounds limits) error {
 			l.position, from = e.ID, e.ID.Prev()
 			return nil
 		})
+		if isLarge(err) && l.release == nil {
+			if err := l.grow(ctx); err != nil {
+				return err
+			}
+			count = 1
+			continue
+		}
+		l.settle()
 		if err != nil || n < asked || from.Compare(l.from) < 0 {
 			return err // or all was read
 		}
-		count = max(1, min(4*count, mostBack, bounds.page/(bytes/n+1)))
+		count = max(1, min(4*count, mostBack, l.limits.page/(bytes/n+1)))
 		if err := l.answer.progress(func() api.Progress {
 			return api.Progress{Position: l.position.String(), Last: l.from.String(), Entries: l.read, Of: l.info.Length}
 		}); err != nil {
@@ -293,19 +301,19 @@ func (l *logging) touches(e *projector.Event) (keys []string, skipped, problem e
 	return keys, nil, nil
 }
 
-// event is a copy of all that is shown. The document is shown as it was written,
+// event is all that is shown, of which long texts are views. The document is shown as it was written,
 // where it is one.
 func (l *logging) event(e *projector.Event, keys []string, skipped, problem error) *api.Event {
-	shown := &api.Event{ID: e.ID.String(), Time: timeOf(e.ID), Type: api.Text(e.Type)}
+	shown := &api.Event{ID: e.ID.String(), Time: timeOf(e.ID), Type: l.answer.view(e.Type)}
 	for _, f := range e.Fields {
 		if e.Document != nil && string(f.Name) == l.payload && shown.Document == nil {
-			shown.Document = json.RawMessage(slices.Clone(f.Value))
+			shown.Document = l.answer.document(f.Value)
 			continue
 		}
-		shown.Fields = append(shown.Fields, api.Field{Name: api.Text(f.Name), Value: api.Text(f.Value)})
+		shown.Fields = append(shown.Fields, api.Field{Name: l.answer.view(f.Name), Value: l.answer.view(f.Value)})
 	}
 	for _, key := range keys {
-		shown.Keys = append(shown.Keys, api.Text(strings.Clone(key)))
+		shown.Keys = append(shown.Keys, l.answer.text(key))
 	}
 	if skipped != nil {
 		shown.Skipped = skipped.Error()

@@ -28,7 +28,9 @@ type scan struct {
 	incomplete bool
 	halted     string // the event that the projector does not pass, if last is before it
 
-	limits limits
+	limits  limits
+	hold    func(context.Context, int64) (func(), error)
+	release func() // of what is held for a large event; nil: nothing is
 	*manners
 }
 
@@ -60,10 +62,38 @@ func (s *Server) open(ctx context.Context, until *projector.ID, incomplete bool)
 }
 
 func (s *Server) newScan(source contract.Source) *scan {
-	return &scan{reader: s.Reader(source), limits: s.limits, manners: s.newManners()}
+	return &scan{reader: s.Reader(source), limits: s.limits, hold: s.hold, manners: s.newManners()}
 }
 
-func (c *scan) close() { _ = c.reader.Close() }
+func (c *scan) close() {
+	c.settle()
+	_ = c.reader.Close()
+}
+
+// grow sets memory aside for one event that is larger than a page.
+func (c *scan) grow(ctx context.Context) (err error) {
+	c.release, err = c.hold(ctx, c.limits.large)
+	return err
+}
+
+// settle gives it back, when the event is gone.
+func (c *scan) settle() {
+	if c.release != nil {
+		c.release()
+		c.release = nil
+	}
+}
+
+// atMost is how large the next event may be.
+func (c *scan) atMost() int {
+	if c.release != nil {
+		return c.limits.event
+	}
+	if c.limits.event > 0 {
+		return min(c.limits.page, c.limits.event)
+	}
+	return c.limits.page
+}
 
 func (c *scan) begin(ctx context.Context, source contract.Source, incomplete bool) error {
 	start, err := projector.ParseStart(source.From)
@@ -199,6 +229,7 @@ func (c *scan) piece(ctx context.Context, visit func(*projector.Event) error) (n
 	if err != nil {
 		return 0, err
 	}
+	defer c.settle()
 	defer batch.Release()
 	for i := range batch.Events {
 		e := &batch.Events[i]
@@ -221,6 +252,12 @@ func (c *scan) piece(ctx context.Context, visit func(*projector.Event) error) (n
 func (c *scan) readOn(ctx context.Context, block time.Duration) (batch *stream.Batch, err error) {
 	for range skipAttempts {
 		batch, err = c.reader.Read(ctx, c.position, c.entries, c.limit(), block)
+		if isLarge(err) && c.release == nil {
+			if err := c.grow(ctx); err != nil {
+				return nil, err
+			}
+			batch, err = c.reader.Read(ctx, c.position, c.entries, c.limit(), block)
+		}
 		if err == nil || !c.incomplete {
 			return batch, err
 		}
@@ -232,9 +269,12 @@ func (c *scan) readOn(ctx context.Context, block time.Duration) (batch *stream.B
 }
 
 func (c *scan) limit() stream.Limit {
-	limit := stream.Limit{Bytes: c.limits.page, Most: c.limits.event}
+	limit := stream.Limit{Bytes: c.limits.page, Most: c.atMost()}
 	if !c.courtesy.Alone() {
 		limit.Events, limit.Bytes = courtesy.Events, min(courtesy.Bytes, c.limits.page)
+	}
+	if c.release != nil {
+		limit.Events = 1 // memory is set aside for one
 	}
 	return limit
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/refold-dev/refold/projector"
 	"github.com/refold-dev/refold/projector/contract"
 	"github.com/refold-dev/refold/projector/courtesy"
@@ -59,7 +61,8 @@ type Server struct {
 	scans   chan struct{}
 	turns   turns // of the scans, while others are there
 	follows chan struct{}
-	others  chan struct{} // what neither scans nor follows
+	memory  *semaphore.Weighted // bytes of what is large, of all questions
+	others  chan struct{}       // what neither scans nor follows
 	routes  *http.ServeMux
 }
 
@@ -76,6 +79,7 @@ func New(o Options) *Server {
 		others:  make(chan struct{}, mostOthers),
 		routes:  http.NewServeMux(),
 	}
+	s.memory = semaphore.NewWeighted(s.limits.memory)
 	s.handle(api.InfoPath, s.brief(s.info))
 	s.handle(api.EntitiesPath, s.brief(s.entities))
 	s.handle(api.EntitiesPath+"/", s.entity)
@@ -165,6 +169,7 @@ type limits struct {
 	memory  int64 // set aside for all of this
 	fold    int64 // for the entities of one scan
 	page    int   // bytes read at once
+	large   int64 // memory for an event that is larger, as it is read and shown
 	event   int   // of one event; 0 for no bound
 	process int64 // what all that is a part of
 }
@@ -189,6 +194,9 @@ func limitsOf(process int64) limits {
 	}
 	l.fold = l.memory / mostScans
 	l.page = int(min(l.memory/pageShare, mostPage))
+	if l.large = 2 * int64(l.event); l.event == 0 || l.large > l.memory {
+		l.large = l.memory
+	}
 	return l
 }
 

@@ -26,6 +26,9 @@ type Backward struct {
 // any). It keeps one connection from the first Read to its Close.
 func (r *Reader) Backward(most int) *Backward { return &Backward{reader: r, most: most} }
 
+// Bound sets how large the events of the next Read may be.
+func (b *Backward) Bound(most int) { b.most = most }
+
 // Close hangs up.
 func (b *Backward) Close() {
 	if b.wire != nil {
