@@ -130,7 +130,7 @@ func payloadOf(s contract.Source) string {
 // begin looks at what the log holds, and where to begin. What is gone is not
 // missed: it is for people who look at what there is.
 func (l *logging) begin(ctx context.Context) error {
-	l.incomplete = true
+	l.tolerant = true
 	info, err := l.reader.Check(ctx, l.from.Prev(), -1)
 	l.info, l.position, l.entries = info, l.from.Prev(), info.Entries
 	switch {

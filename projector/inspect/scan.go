@@ -25,7 +25,9 @@ type scan struct {
 	over     bool // what comes next is after the last
 	read     int64
 
-	incomplete bool
+	tolerant   bool   // what is left of the history will do
+	incomplete bool   // a part of it was gone
+	behind     bool   // the projector is not as far as the log, and last is its position
 	halted     string // the event that the projector does not pass, if last is before it
 
 	limits  limits
@@ -100,11 +102,10 @@ func (c *scan) begin(ctx context.Context, source contract.Source, incomplete boo
 	if err != nil {
 		return err
 	}
-	c.position, c.incomplete = start.Prev(), incomplete
+	c.position, c.tolerant = start.Prev(), incomplete
 	c.info, err = c.reader.Check(ctx, c.position, -1)
 	switch f := fault.As(err); {
 	case f == nil || f.Reason != contract.ReasonHistoryLost:
-		c.incomplete = false
 	case !incomplete:
 		return conflict(api.ReasonIncomplete, "%s, so nobody can tell what came of it. Add incomplete=true to fold what is left, from %s on", f.Message, c.info.Left())
 	default:
@@ -125,6 +126,7 @@ func (c *scan) skip(ctx context.Context, err error) error {
 		if f := fault.As(err); f == nil || f.Reason != contract.ReasonHistoryLost {
 			break
 		}
+		c.incomplete = true
 		if left := c.info.Left().Prev(); left.Compare(c.position) > 0 {
 			c.position = left
 		}
@@ -149,6 +151,9 @@ func (c *scan) bound(source contract.Source, status contract.Partition, until *p
 			return notFound(api.ReasonOutsideLog, "%s lies before source.from %s, where this projection begins", shownID(*until), source.From)
 		}
 	}
+	if folded, is := behind(status); is && folded.Compare(c.last) < 0 {
+		c.last, c.behind = folded, true
+	}
 	halt, is := haltedAt(status)
 	if is && halt.Compare(c.last) <= 0 {
 		if until != nil && halt.Compare(*until) <= 0 {
@@ -157,10 +162,21 @@ func (c *scan) bound(source contract.Source, status contract.Partition, until *p
 		}
 		c.last, c.halted = halt.Prev(), halt.String()
 	}
-	if until != nil && until.Compare(c.last) < 0 {
-		c.last = *until
+	if until != nil && until.Compare(c.last) <= 0 {
+		c.last, c.behind = *until, false
 	}
 	return nil
+}
+
+// behind is how far a projector is that is not at the tail: beyond that it may
+// halt, at another entity's event, so nobody knows what will be.
+func behind(s contract.Partition) (position projector.ID, is bool) {
+	switch s.State {
+	case contract.StateCatchingUp, contract.StateBackingOff, contract.StateHalted, contract.StateHolding:
+		position, err := projector.ParseID(s.Position)
+		return position, err == nil && s.Claimed
+	}
+	return position, false
 }
 
 // haltedAt is the event that a projector does not pass.
@@ -258,7 +274,7 @@ func (c *scan) readOn(ctx context.Context, block time.Duration) (batch *stream.B
 			}
 			batch, err = c.reader.Read(ctx, c.position, c.entries, c.limit(), block)
 		}
-		if err == nil || !c.incomplete {
+		if err == nil || !c.tolerant {
 			return batch, err
 		}
 		if err := c.skip(ctx, err); err != nil {
@@ -284,5 +300,5 @@ func (c *scan) progress() api.Progress {
 }
 
 func (c *scan) end() api.End {
-	return api.End{Position: c.position.String(), Entries: c.read, Incomplete: c.incomplete, Halted: c.halted}
+	return api.End{Position: c.position.String(), Entries: c.read, Incomplete: c.incomplete, Halted: c.halted, Behind: c.behind}
 }

@@ -147,7 +147,10 @@ type End struct {
 	Incomplete bool `json:"incomplete,omitempty"`
 	// Halted is the event that the projector does not pass, where the stream ended
 	// before it.
-	Halted string  `json:"halted,omitempty"`
+	Halted string `json:"halted,omitempty"`
+	// Behind says that the projector is folded no further than Position, while the
+	// log has more.
+	Behind bool    `json:"behind,omitempty"`
 	Entity *Entity `json:"entity,omitempty"` // history: as it is then
 	More   bool    `json:"more,omitempty"`   // log: there is more of what was asked for
 	Counts *Counts `json:"counts,omitempty"` // diff
