@@ -47,7 +47,7 @@ func TestInfoSaysWhatThereIsToBeAskedAbout(t *testing.T) {
 		Log:       api.Log{Entries: 8, FirstID: "1000-0", LastID: "7000-0", History: contract.HistoryComplete},
 		Revisions: []api.Revision{{Name: "r1", Published: true}},
 		Reducer:   w.document.Reducer, Fields: w.document.ReadModel.Fields,
-		From: "0", Format: contract.FormatFields, Limits: api.Limits{Scans: 2, Follows: 4, FoldBytes: 32 << 20},
+		From: "0", Format: contract.FormatFields, Limits: api.Limits{Scans: 2, Follows: 4, Others: 4, FoldBytes: 32 << 20},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

@@ -60,7 +60,7 @@ func (s *Server) stored(a *answer, key string) error {
 	if err := a.query.known(); err != nil {
 		return err
 	}
-	release, err := s.hold(a.ctx(), s.limits.large)
+	release, err := s.hold(a.ctx(), s.limits.memory/mostOthers)
 	if err != nil {
 		return err
 	}
