@@ -11,11 +11,11 @@ import (
 )
 
 const (
-	usualPage  = 100
-	mostAPage  = 1000
-	mostClose  = 5
-	closeLooks = 2  // it is a courtesy, and may be asked for in a loop
-	longestKey = 64 // in messages
+	usualPage   = 100
+	mostAPage   = 1000
+	mostClose   = 5
+	closeWithin = 2000 // it is a courtesy, and may be asked for in a loop
+	longestKey  = 64   // in messages
 )
 
 // entities lists keys of the read model.
@@ -83,7 +83,7 @@ func (s *Server) stored(a *answer, key string) error {
 // found without looking long.
 func (s *Server) closeTo(ctx context.Context, key string) (close []string) {
 	prefix := key[:(len(key)+1)/2]
-	page, err := s.Browser.Keys(ctx, s.Document.Projection, s.Document.Revision, readmodel.Listing{Prefix: prefix, Limit: mostClose, Looks: closeLooks})
+	page, err := s.Browser.Keys(ctx, s.Document.Projection, s.Document.Revision, readmodel.Listing{Prefix: prefix, Limit: mostClose, Within: closeWithin})
 	if err != nil {
 		return nil // whose error that is was asked before
 	}

@@ -35,8 +35,9 @@ type Listing struct {
 	Prefix string // of the keys
 	After  string // where a former page ended, "" for the first
 	Limit  int    // at most so many keys
-	// Looks is how many commands it may take, 0 for as many as seems right.
-	Looks int
+	// Within is about how many keys may be looked at, some of each lane, 0 for as
+	// many as seems right.
+	Within int
 	// GiveWay is called between commands, so that others get their turn; its error
 	// ends it. nil: nothing is waited for.
 	GiveWay func(context.Context) error

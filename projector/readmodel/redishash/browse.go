@@ -66,11 +66,11 @@ func (s *Store) Keys(ctx context.Context, projection, revision string, what read
 	if err != nil {
 		return readmodel.Page{}, err
 	}
-	looks := what.Looks
-	if looks == 0 {
-		looks = mostLooks
+	looks, usual := mostLooks, browseAtOnce
+	if what.Within > 0 {
+		looks, usual = readmodel.Lanes, max(1, what.Within/readmodel.Lanes)
 	}
-	l := listing{Listing: what, b: &b, at: at, count: browseAtOnce}
+	l := listing{Listing: what, b: &b, at: at, usual: usual, count: usual}
 	for n := 0; n < looks && !l.over; n++ {
 		if n > 0 && what.GiveWay != nil {
 			if err := what.GiveWay(ctx); err != nil {
@@ -93,7 +93,8 @@ type listing struct {
 	readmodel.Listing
 	b     *browsed
 	at    place
-	count int // about how many members the next reply looks at
+	usual int // about how many members a reply looks at
+	count int // and the next one
 	keys  []string
 	over  bool
 }
@@ -118,7 +119,7 @@ func (l *listing) look(ctx context.Context, s *Store) error {
 	case len(members) <= room:
 		l.keys = append(l.keys, members...)
 		l.at.pass(next)
-		l.count, l.over = browseAtOnce, len(members) == room
+		l.count, l.over = l.usual, len(members) == room
 	case l.count > room && !l.at.within:
 		l.count = room
 	default:
