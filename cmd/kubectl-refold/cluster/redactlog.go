@@ -31,11 +31,12 @@ var logged = map[string][]string{
 	"Publishing is over":                  {"done", "message"},
 	"Dropping is over":                    {"done", "message"},
 	"Could not acknowledge; trying again": {"error"},
-	"Could not acknowledge: others see no progress":    {"reason", "error"},
-	"Entities were altered by something else":          {"error"},
-	"Folding what is left of the history":              {"from"},
-	"Completed: all up to source.until is folded":      {"position", "events"},
-	"Stopped folding: a successor holds the partition": {"epoch"},
+	"Could not acknowledge: others see no progress":                                           {"reason", "error"},
+	"Entities were altered by something else":                                                 {"error"},
+	"Folding what is left of the history":                                                     {"from"},
+	"Completed: all up to source.until is folded":                                             {"position", "events"},
+	"Stopped folding: a successor holds the partition":                                        {"epoch"},
+	"Not serving the inspect API: give --inspect, or REFOLD_INSPECT, an address that is free": {"error"},
 }
 
 // log redacts a log line by line.
